@@ -202,7 +202,9 @@ def install_torch() -> None:
     # Alone and by exact version: a resolver free to choose could bring another build of torch.
     pip("install", f"torch=={version}")
     probe = "import sys, torch; sys.exit(torch.version.cuda is None and torch.version.hip is None)"
-    cpu_only = subprocess.run([str(PYTHON), "-c", probe], cwd=ROOT, check=False).returncode == 1
+    cpu_only = (
+        subprocess.run([str(PYTHON), "-W", "ignore", "-c", probe], check=False).returncode == 1
+    )
     version = pinned("torchaudio")
     if sys.platform == "linux" and cpu_only:
         say(f"installing torchaudio {version}, repacked for a torch without CUDA")
