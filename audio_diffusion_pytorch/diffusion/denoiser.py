@@ -1,0 +1,72 @@
+"""From a network to a guess of the clean signal: the only place that does this arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..ops.shapes import lift
+from ..protocols import Denoiser, NoiseSchedule, Parameterization
+
+
+def levels_at(schedule: NoiseSchedule, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `(alpha, sigma)` at `time`, lifted over `like (b, c, *t)` and in its dtype.
+
+    The schedule itself is evaluated in float32 at least: half precision cannot tell times apart.
+    """
+    time = time.to(torch.promote_types(like.dtype, torch.float32))
+    alpha, sigma = schedule.alpha_sigma(time)
+    return lift(alpha, like).to(like.dtype), lift(sigma, like).to(like.dtype)
+
+
+def ask(
+    net: Callable[..., Tensor],
+    schedule: NoiseSchedule,
+    parameterization: Parameterization,
+    x: Tensor,
+    time: Tensor,
+    **cond: Any,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the net says of `x (b, c, *t)` with `c_skip` and `c_out`, lifted over `x`."""
+    exact = time.to(torch.promote_types(x.dtype, torch.float32))
+    c_skip, c_out, c_in, c_noise = parameterization.coefficients(
+        exact, *schedule.alpha_sigma(exact)
+    )
+    skip, out, scale = (lift(c, x).to(x.dtype) for c in (c_skip, c_out, c_in))
+    return net(scale * x, c_noise.to(x.dtype), **cond), skip, out
+
+
+def denoise(
+    net: Callable[..., Tensor],
+    schedule: NoiseSchedule,
+    parameterization: Parameterization,
+    x: Tensor,
+    time: Tensor,
+    **cond: Any,
+) -> Tensor:
+    """Return the guess of the clean signal: `c_skip x + c_out F(c_in x, c_noise)`.
+
+    Args:
+        net: Any `Net`.
+        schedule: What `time` means.
+        parameterization: What the net says.
+        x: Noisy signal `(b, c, *t)`.
+        time: Its noise level, `(b,)` or `(b, 1, *t)`, in 0..1.
+        **cond: Handed to the net.
+    """
+    prediction, skip, out = ask(net, schedule, parameterization, x, time, **cond)
+    return skip * x + out * prediction
+
+
+def bind_denoiser(
+    net: Callable[..., Tensor],
+    schedule: NoiseSchedule,
+    parameterization: Parameterization,
+    **cond: Any,
+) -> Denoiser:
+    """Return a `Denoiser (x, time) -> x0` with everything but the state bound."""
+    return partial(denoise, net, schedule, parameterization, **cond)
