@@ -1,0 +1,334 @@
+"""The U-Net of audio-diffusion-pytorch 0.1, natively: same numbers, ordinary modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from ..nn import ClassEmbedding, FixedEmbedding, TimeEmbedding, crop_to, pad_to
+from .unet_checks import check_input, level_shapes, require
+from .unet_keys import rename_upstream_keys
+from .unet_level import Conditions, ItemShape, UNetLevel
+
+
+class UNetV0(nn.Module):
+    """A U-Net over one, two or three axes, conditioned on time, vectors, tokens and channels.
+
+    Level `i` shortens every axis by `factors[i]` to `channels[i]` channels, runs `items[i]` items
+    (residual block, modulation, context channels, attentions, cross attentions), then the deeper
+    levels, then as many items again, and lengthens. Source: Schneider et al., "Mousai:
+    Text-to-Music Generation with Long-Context Latent Diffusion", 2023, and its code, whose state
+    dicts load as they are (strictly) and give the same outputs.
+
+    Args:
+        dim: number of axes after batch and channels: 1 audio, 2 images, 3 volumes.
+        in_channels: channels of the input.
+        channels: channels of each level, multiples of `resnet_groups`.
+        factors: how much each level shortens every axis.
+        items: number of items of each level, per direction.
+        attentions: self attentions per item of each level.
+        cross_attentions: attentions to `embedding` per item of each level.
+        context_channels: channels of the `channels` tensor of each level; 0 where there is none.
+        attention_features: features of one attention head.
+        attention_heads: number of attention heads.
+        embedding_features: features of one `embedding` token.
+        resnet_groups: groups of the group normalisations.
+        use_modulation: whether features scale and shift all items.
+        modulation_features: number of those features.
+        embedding_max_length: most tokens of an embedding, for `use_embedding_cfg`.
+        use_time_conditioning: whether `time` is embedded; if not, `time` is ignored.
+        use_embedding_cfg: whether to learn a null embedding, for classifier-free guidance.
+        use_text_conditioning: not available; pass encoded text as `embedding`.
+        out_channels: channels of the output, `in_channels` by default.
+        num_classes: classes of each column of `labels`, `n` or `(n, m, ...)`.
+        class_dropout: probability, in training mode, that an item's labels become unknown.
+        gradient_checkpointing: recompute each item in the backward pass: less memory, more time.
+
+    Raises:
+        ValueError: if the arguments do not fit one another.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        in_channels: int,
+        channels: Sequence[int],
+        factors: Sequence[int],
+        items: Sequence[int],
+        attentions: Sequence[int] | None = None,
+        cross_attentions: Sequence[int] | None = None,
+        context_channels: Sequence[int] | None = None,
+        attention_features: int | None = None,
+        attention_heads: int | None = None,
+        embedding_features: int | None = None,
+        resnet_groups: int = 8,
+        use_modulation: bool = True,
+        modulation_features: int = 1024,
+        embedding_max_length: int | None = None,
+        use_time_conditioning: bool = True,
+        use_embedding_cfg: bool = False,
+        use_text_conditioning: bool = False,
+        out_channels: int | None = None,
+        *,
+        num_classes: int | Sequence[int] | None = None,
+        class_dropout: float = 0.1,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        require(
+            not use_text_conditioning,
+            "use_text_conditioning=True is not available yet: encode the text and pass it as "
+            "`embedding=` to a network with cross_attentions and embedding_features",
+        )
+        require(
+            use_modulation or not use_time_conditioning,
+            "use_time_conditioning needs use_modulation=True, got False: set both to the same",
+        )
+        require(
+            use_modulation or num_classes is None,
+            "num_classes needs use_modulation=True, got False: labels act through the modulation",
+        )
+        levels = level_shapes(
+            resnet_groups,
+            channels=channels,
+            factors=factors,
+            items=items,
+            attentions=attentions,
+            cross_attentions=cross_attentions,
+            context_channels=context_channels,
+        )
+        attends = any(level.attentions + level.cross_attentions for level in levels)
+        require(
+            not attends or (attention_features is not None and attention_heads is not None),
+            "attentions and cross_attentions need attention_features and attention_heads, got "
+            f"{attention_features} and {attention_heads}: pass for instance 64 and 8",
+        )
+        require(
+            embedding_features is not None
+            or not (use_embedding_cfg or any(level.cross_attentions for level in levels)),
+            "cross_attentions and use_embedding_cfg need embedding_features, got None: pass the "
+            "size of an embedding's last axis",
+        )
+
+        self.dim, self.in_channels = dim, in_channels
+        self.out_channels = in_channels if out_channels is None else out_channels
+        self.factors = tuple(level.factor for level in levels)
+        self.modulation_features = modulation_features if use_modulation else None
+        self.time_embedding = TimeEmbedding(modulation_features) if use_time_conditioning else None
+        self.class_embedding = (
+            None
+            if num_classes is None
+            else ClassEmbedding(num_classes, modulation_features, dropout=class_dropout)
+        )
+        self.null_embedding: FixedEmbedding | None = None
+        if use_embedding_cfg and embedding_features is not None:
+            if embedding_max_length is None:
+                raise ValueError("use_embedding_cfg needs embedding_max_length, got None: pass it")
+            self.null_embedding = FixedEmbedding(embedding_max_length, embedding_features)
+
+        shared = ItemShape(
+            dim,
+            resnet_groups,
+            self.modulation_features,
+            attention_features or 0,
+            attention_heads or 0,
+            embedding_features,
+        )
+        widths = [in_channels, *(level.channels for level in levels[:-1])]
+        outs = [self.out_channels, *widths[1:]]
+        self.levels = nn.ModuleList(
+            UNetLevel(width, out, level, shared)
+            for width, out, level in zip(widths, outs, levels, strict=True)
+        )
+        self.set_gradient_checkpointing(gradient_checkpointing)
+        self.register_load_state_dict_pre_hook(rename_upstream_keys)
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Recompute the items in the backward pass, or keep their activations."""
+        for level in self.levels:
+            level.gradient_checkpointing = enabled
+
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor | None = None,
+        *,
+        features: Tensor | None = None,
+        embedding: Tensor | None = None,
+        embedding_mask: Tensor | None = None,
+        embedding_scale: float = 1.0,
+        embedding_mask_proba: float = 0.0,
+        channels: Sequence[Tensor | None] | None = None,
+        labels: Tensor | None = None,
+        text: Sequence[str] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Map `x (b, in_channels, *t)` to `(b, out_channels, *t)`, for any lengths `t`.
+
+        Lengths that are no multiple of the product of all factors are padded with zeros at the
+        end, and the result is cropped.
+
+        Args:
+            x: input `(b, in_channels, *t)`.
+            time: diffusion times `(b,)`, or `(b, n)` whose embeddings are summed.
+            features: `(b, modulation_features)`, added to those of the time.
+            embedding: tokens `(b, n, embedding_features)` for the cross attentions.
+            embedding_mask: `(b, n)` bool, True at real tokens; padding has no effect.
+            embedding_scale: guidance `w`: `null + w * (conditional - null)`, in one batched call.
+            embedding_mask_proba: probability that an item's embedding is replaced by the null
+                one, whether in training mode or not.
+            channels: for each level None or a context `(b, context_channels[i], *t_i)`, where
+                `t_i` is `t` over the product of the factors up to level `i`, rounded up.
+            labels: classes `(b,)` or `(b, k)` int64, -1 for unknown; None for all unknown.
+            text: not available; pass encoded text as `embedding`.
+            generator: source of the random draws of label dropout and `embedding_mask_proba`.
+
+        Raises:
+            ValueError: if an argument is missing, of the wrong shape or of no use.
+        """
+        check_input(x, self.dim, self.in_channels)
+        require(
+            text is None,
+            "text cannot be encoded yet: encode it beforehand and pass it as `embedding=`",
+        )
+        sizes = x.shape[2:]
+        multiple = prod(self.factors)
+        padded = [-(-size // multiple) * multiple for size in sizes]
+        contexts = self._contexts(channels, x.shape[0], sizes, padded)
+        x = pad_to(x, padded)
+        features = self._features(x.shape[0], time, features, labels, generator)
+
+        if self.null_embedding is None:
+            require(
+                embedding_scale == 1.0 and embedding_mask_proba == 0.0,
+                "embedding_scale and embedding_mask_proba need a null embedding: build the network "
+                "with use_embedding_cfg=True and embedding_max_length",
+            )
+            out = self._run(x, features, embedding, embedding_mask, contexts)
+            return crop_to(out, sizes)
+
+        if embedding is None:
+            raise ValueError("a network with use_embedding_cfg needs an embedding: pass one")
+        null = self.null_embedding(embedding)
+        if embedding_mask_proba > 0.0:
+            dropped = _random_items(embedding, embedding_mask_proba, generator)
+            embedding = torch.where(dropped, null, embedding)
+        if embedding_scale == 1.0:
+            out = self._run(x, features, embedding, embedding_mask, contexts)
+            return crop_to(out, sizes)
+        out = self._run(
+            torch.cat([x, x]),
+            None if features is None else torch.cat([features, features]),
+            torch.cat([embedding, null.to(embedding.dtype)]),
+            None if embedding_mask is None else torch.cat([embedding_mask, embedding_mask]),
+            [None if context is None else torch.cat([context, context]) for context in contexts],
+        )
+        conditional, unconditional = crop_to(out, sizes).chunk(2)
+        return unconditional + (conditional - unconditional) * embedding_scale
+
+    def _run(
+        self,
+        x: Tensor,
+        features: Tensor | None,
+        embedding: Tensor | None,
+        embedding_mask: Tensor | None,
+        contexts: Sequence[Tensor | None],
+    ) -> Tensor:
+        skips = []
+        conditions = [
+            Conditions(features, embedding, embedding_mask, context) for context in contexts
+        ]
+        for level, cond in zip(self.levels, conditions, strict=True):
+            skips.append(x)
+            x = level.descend(x, cond)
+        for level, cond in zip(reversed(self.levels), reversed(conditions), strict=True):
+            x = level.ascend(x, skips.pop(), cond)
+        return x
+
+    def _features(
+        self,
+        batch: int,
+        time: Tensor | None,
+        features: Tensor | None,
+        labels: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> Tensor | None:
+        """Sum what modulates: given features, time, labels; `(b, modulation_features)`."""
+        if self.modulation_features is None:
+            require(features is None, "features need use_modulation=True, got False: leave them")
+        elif features is not None:
+            require(
+                features.ndim == 2 and features.shape[1] == self.modulation_features,
+                f"features must have shape (b, modulation_features={self.modulation_features}), "
+                f"got {tuple(features.shape)}: project them to that size",
+            )
+        if self.time_embedding is not None:
+            if time is None:
+                raise ValueError(
+                    "time is missing: pass times of shape (b,), or build the network with "
+                    "use_time_conditioning=False"
+                )
+            require(
+                time.ndim in (1, 2) and time.shape[0] in (1, batch),
+                f"time must have shape ({batch},) or ({batch}, n), got {tuple(time.shape)}: pass "
+                "one time an item (a time for each position is not available yet)",
+            )
+            time_features = self.time_embedding(time)
+            features = time_features if features is None else features + time_features
+        if self.modulation_features is not None and features is None:
+            raise ValueError(
+                "features are missing: without time conditioning the modulation needs `features=` "
+                "(or build the network with use_modulation=False)"
+            )
+        if features is not None:
+            features = features.expand(batch, -1)
+        if self.class_embedding is None:
+            require(labels is None, "labels need a network with num_classes, got None: leave them")
+        else:
+            features = self.class_embedding(features, labels, generator=generator)
+        return features
+
+    def _contexts(
+        self,
+        channels: Sequence[Tensor | None] | None,
+        batch: int,
+        sizes: Sequence[int],
+        padded: Sequence[int],
+    ) -> list[Tensor | None]:
+        """Check the context of each level and pad it to the length of that level."""
+        contexts: list[Tensor | None] = []
+        factor = 1
+        for depth, level in enumerate(self.levels):
+            factor *= self.factors[depth]
+            wanted = level.context_channels
+            context = channels[depth] if channels is not None and depth < len(channels) else None
+            if wanted == 0:
+                contexts.append(None)
+                continue
+            least = [-(-size // factor) for size in sizes]
+            most = [size // factor for size in padded]
+            if (
+                context is None
+                or context.ndim != 2 + len(sizes)
+                or tuple(context.shape[:2]) != (batch, wanted)
+                or any(
+                    not a <= t <= b for t, a, b in zip(context.shape[2:], least, most, strict=True)
+                )
+            ):
+                came = "nothing" if context is None else f"shape {tuple(context.shape)}"
+                raise ValueError(
+                    f"channels[{depth}] must have shape {(batch, wanted, *least)}, got {came}: "
+                    "pass a list with the context of each level"
+                )
+            contexts.append(pad_to(context, most))
+        return contexts
+
+
+def _random_items(like: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
+    """Draw `(b, 1, 1)` bool, True with the given probability."""
+    device = like.device if generator is None else generator.device
+    draws = torch.rand(like.shape[0], 1, 1, device=device, generator=generator)
+    return draws.to(like.device) < probability

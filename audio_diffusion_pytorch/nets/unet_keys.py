@@ -1,0 +1,88 @@
+"""Names of weights in audio-diffusion-pytorch 0.1 (built on a-unet) and here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .unet import UNetV0
+    from .unet_level import UNetItem
+
+
+def upstream_keys(net: UNetV0) -> dict[str, str]:
+    """Map the prefixes of upstream's weight names to the prefixes of ours.
+
+    The plugins of upstream wrap one another: time conditioning is outermost and holds the rest as
+    its last block, then classifier-free guidance, then the U-Net, whose blocks are nested.
+    """
+    names: dict[str, str] = {}
+    prefix = ""
+    if net.time_embedding is not None:
+        names["blocks.0."] = "time_embedding.number."
+        for copy in (0, 1):  # one layer, registered twice
+            names[f"blocks.1.blocks.{copy}.0."] = "time_embedding.layer."
+        prefix = "blocks.2."
+    if net.null_embedding is not None:
+        names[f"{prefix}blocks.0.blocks.0."] = "null_embedding.embedding."
+        prefix += "blocks.1."
+    prefix += "net."
+    for depth, level in enumerate(net.levels):
+        ours = f"levels.{depth}."
+        names[f"{prefix}skip_adapter.block."] = f"{ours}adapter."
+        if net.modulation_features is None:
+            names[f"{prefix}skip.blocks.0."] = f"{ours}merge.conv."
+        else:
+            names[f"{prefix}skip.blocks.0.1."] = f"{ours}merge.to_scale."
+        names[f"{prefix}block.blocks.0.block."] = f"{ours}down.conv."
+        position = 1
+        for i, item in enumerate(level.items_down):
+            position = _add_item(
+                names, item, f"{prefix}block.blocks.", position, f"{ours}items_down.{i}."
+            )
+        inner = position
+        position += depth + 1 < len(net.levels)
+        for i, item in enumerate(level.items_up):
+            position = _add_item(
+                names, item, f"{prefix}block.blocks.", position, f"{ours}items_up.{i}."
+            )
+        names[f"{prefix}block.blocks.{position}.block.1."] = f"{ours}up.conv."
+        prefix = f"{prefix}block.blocks.{inner}."
+    return names
+
+
+def _add_item(names: dict[str, str], item: UNetItem, theirs: str, position: int, ours: str) -> int:
+    """Name the parts of one item, which upstream numbers through; return the next number."""
+    for half, block in enumerate(("block1", "block2")):
+        conv_block = f"{theirs}{position}.block.blocks.0.blocks.{half}."
+        names[f"{conv_block}0."] = f"{ours}resnet.{block}.norm."
+        names[f"{conv_block}2."] = f"{ours}resnet.{block}.conv."
+    position += 1
+    if item.modulation is not None:
+        names[f"{theirs}{position}.blocks.0.block.blocks.0.1."] = (
+            f"{ours}modulation.to_scale_shift."
+        )
+        position += 1
+    if item.inject is not None:
+        names[f"{theirs}{position}.block.blocks.0."] = f"{ours}inject.conv."
+        position += 1
+    for kind in ("attentions", "cross_attentions"):
+        for i in range(len(getattr(item, kind))):
+            attention = f"{theirs}{position}.blocks.0.block."
+            for part in ("norm", "norm_context", "to_q", "to_kv"):
+                names[f"{attention}{part}."] = f"{ours}{kind}.{i}.{part}."
+            names[f"{attention}attention.blocks.0."] = f"{ours}{kind}.{i}.to_out."
+            position += 1
+    return position
+
+
+def rename_upstream_keys(net: UNetV0, state_dict: dict[str, Any], prefix: str, *_: object) -> None:
+    """Rename the weights of an upstream U-Net in `state_dict`, in place; a load pre-hook.
+
+    A module-level function, so that networks that hold it can be pickled and deep-copied.
+    """
+    names = upstream_keys(net)
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        stem, _dot, leaf = key[len(prefix) :].rpartition(".")
+        ours = names.get(f"{stem}.")
+        if ours is not None:
+            state_dict[f"{prefix}{ours}{leaf}"] = state_dict.pop(key)

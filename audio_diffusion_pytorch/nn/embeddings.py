@@ -1,0 +1,82 @@
+"""Numbers, times and positions as vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NumberEmbedder(nn.Module):
+    """Learned Fourier features of a number, followed by a linear layer.
+
+    The frequencies start as a standard normal draw, so numbers should be of order 1.
+
+    Shapes: `(*s) -> (*s, features)`; a list of floats is taken too.
+
+    Raises:
+        ValueError: if `dim`, the number of sines and cosines, is odd.
+    """
+
+    def __init__(self, features: int, dim: int = 256) -> None:
+        super().__init__()
+        if dim % 2:
+            raise ValueError(f"dim must be even (sines and cosines in pairs), got {dim}")
+        self.features = features
+        self.weights = nn.Parameter(torch.randn(dim // 2))
+        self.to_out = nn.Linear(dim + 1, features)
+
+    def forward(self, x: Sequence[float] | Tensor) -> Tensor:
+        # At least float32: the phase of a high frequency is lost in half precision.
+        dtype = torch.promote_types(self.weights.dtype, torch.float32)
+        numbers = torch.as_tensor(x, device=self.weights.device).to(dtype)[..., None]
+        phases = numbers * self.weights.to(dtype) * 2 * pi
+        fourier = torch.cat([numbers, phases.sin(), phases.cos()], dim=-1)
+        out: Tensor = self.to_out(fourier.to(self.to_out.weight.dtype))
+        return out
+
+
+class TimeEmbedding(nn.Module):
+    """Diffusion times as modulation features: `NumberEmbedder`, then one layer applied twice.
+
+    The two layers after the embedder share their weights, as in the networks this one must load.
+    Several times an item, `(b, n)`, are embedded singly and summed.
+
+    Shapes: `(b,)` or `(b, n) -> (b, features)`.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.number = NumberEmbedder(features)
+        self.layer = nn.Linear(features, features)
+
+    def forward(self, time: Tensor) -> Tensor:
+        x = F.gelu(self.number(time))
+        x = F.gelu(self.layer(F.gelu(self.layer(x))))
+        return x.sum(dim=1) if x.ndim == 3 else x
+
+
+class FixedEmbedding(nn.Module):
+    """One learned vector a position: what stands where no embedding is given.
+
+    Shapes: `(b, n, features) -> (b, n, features)`; of the argument only the shape is used.
+
+    Raises:
+        ValueError: in forward, if `n` exceeds `max_length`.
+    """
+
+    def __init__(self, max_length: int, features: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(max_length, features)
+
+    def forward(self, like: Tensor) -> Tensor:
+        batch, length = like.shape[:2]
+        if length > self.embedding.num_embeddings:
+            raise ValueError(
+                f"an embedding may have at most {self.embedding.num_embeddings} tokens, got "
+                f"{length}: shorten it or build the network with a larger embedding_max_length"
+            )
+        return self.embedding.weight[:length].expand(batch, -1, -1)
