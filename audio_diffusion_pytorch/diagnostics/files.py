@@ -1,0 +1,31 @@
+"""Writes a file so that a crash or a full disk never leaves half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def write_aside(path: str | Path, content: str | bytes) -> None:
+    """Writes `content` beside `path`, then renames it: the old or the new file stands, never half.
+
+    Args:
+        path: the file; its folder must exist.
+        content: text (written as UTF-8 with plain newlines) or bytes.
+
+    Raises:
+        OSError: the folder is missing or the disk is full; what stood at `path` is untouched.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
