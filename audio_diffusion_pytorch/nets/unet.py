@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..nn import ClassEmbedding, FixedEmbedding, TimeEmbedding, crop_to, pad_to
+from audio_diffusion_pytorch.nn import (
+    ClassEmbedding,
+    FixedEmbedding,
+    TimeEmbedding,
+    crop_to,
+    pad_to,
+)
+
 from .unet_checks import check_input, level_shapes, require
 from .unet_keys import rename_upstream_keys
 from .unet_level import Conditions, ItemShape, UNetLevel
@@ -139,12 +147,13 @@ class UNetV0(nn.Module):
         )
         widths = [in_channels, *(level.channels for level in levels[:-1])]
         outs = [self.out_channels, *widths[1:]]
-        self.levels = nn.ModuleList(
+        stack = nn.ModuleList(
             UNetLevel(width, out, level, shared)
             for width, out, level in zip(widths, outs, levels, strict=True)
         )
+        self.levels = cast("Sequence[UNetLevel]", stack)  # for the type checker
         self.set_gradient_checkpointing(gradient_checkpointing)
-        self.register_load_state_dict_pre_hook(rename_upstream_keys)
+        self.register_load_state_dict_pre_hook(rename_upstream_keys)  # type: ignore[no-untyped-call]
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
         """Recompute the items in the backward pass, or keep their activations."""

@@ -19,6 +19,7 @@ def upstream_keys(net: UNetV0) -> dict[str, str]:
     prefix = ""
     if net.time_embedding is not None:
         names["blocks.0."] = "time_embedding.number."
+        names["blocks.0.to_out."] = "time_embedding.number.to_out."
         for copy in (0, 1):  # one layer, registered twice
             names[f"blocks.1.blocks.{copy}.0."] = "time_embedding.layer."
         prefix = "blocks.2."

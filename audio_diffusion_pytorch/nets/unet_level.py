@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..nn import (
+from audio_diffusion_pytorch.nn import (
     Attention,
     Downsample,
     InjectChannels,
@@ -109,8 +109,8 @@ class UNetLevel(nn.Module):
         self.context_channels = level.context_channels
         self.gradient_checkpointing = False
         self.down = Downsample(dim, in_channels, channels, factor)
-        self.items_down = nn.ModuleList(UNetItem(level, shared) for _ in range(level.items))
-        self.items_up = nn.ModuleList(UNetItem(level, shared) for _ in range(level.items))
+        self.items_down = _items(level, shared)
+        self.items_up = _items(level, shared)
         self.up = Upsample(dim, channels, out_channels, factor)
         same = in_channels == out_channels
         self.adapter = nn.Identity() if same else conv_nd(dim, in_channels, out_channels, 1)
@@ -132,7 +132,7 @@ class UNetLevel(nn.Module):
         out: Tensor = self.merge(skip, x, *features)
         return out
 
-    def _run(self, items: Iterable[nn.Module], x: Tensor, cond: Conditions) -> Tensor:
+    def _run(self, items: Sequence[UNetItem], x: Tensor, cond: Conditions) -> Tensor:
         for item in items:
             if self.gradient_checkpointing and x.requires_grad:
                 # No item draws random numbers, so no generator state has to be kept.
@@ -140,3 +140,8 @@ class UNetLevel(nn.Module):
             else:
                 x = item(x, cond)
         return x
+
+
+def _items(level: LevelShape, shared: ItemShape) -> Sequence[UNetItem]:
+    items = nn.ModuleList(UNetItem(level, shared) for _ in range(level.items))
+    return cast("Sequence[UNetItem]", items)  # for the type checker

@@ -59,8 +59,8 @@ class Attention(nn.Module):
             # A row without any token has no softmax: let it see all, then take its result away.
             out = F.scaled_dot_product_attention(q, k, v, mask[:, None, None, :] | empty)
             out = out.masked_fill(empty, 0.0)
-        out = self.to_out(out.transpose(1, 2).flatten(2))
-        return x + out.transpose(1, 2).reshape(x.shape)
+        joined: Tensor = self.to_out(out.transpose(1, 2).flatten(2))
+        return x + joined.transpose(1, 2).reshape(x.shape)
 
     def _split_heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (b, h, n, d)
+        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (b, h, n, d)
