@@ -41,7 +41,8 @@ def download_wheel(version: str, folder: Path) -> Path:
 def rewrite_metadata(name: str, data: bytes, version: str) -> bytes:
     """Return a member of the .dist-info folder with the new version and a pure Python tag."""
     if name.endswith("/METADATA"):
-        return re.sub(rb"^Version:[^\r\n]*", b"Version: " + version.encode(), data, flags=re.M)
+        line = b"Version: " + version.encode()  # the first one: the body may hold such a line too
+        return re.sub(rb"^Version:[^\r\n]*", line, data, count=1, flags=re.M)
     if name.endswith("/WHEEL"):
         lines = [line for line in data.splitlines() if line and not line.startswith(b"Tag:")]
         lines = [re.sub(rb"^(Root-Is-Purelib:).*", rb"\1 true", line) for line in lines]
