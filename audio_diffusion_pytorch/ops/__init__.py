@@ -1,0 +1,31 @@
+"""Pure functions on tensors, without parameters or state."""
+
+from audio_diffusion_pytorch.ops.pitch_salience import LogSpectrum as LogSpectrum
+from audio_diffusion_pytorch.ops.pitch_salience import Salience as Salience
+from audio_diffusion_pytorch.ops.pitch_salience import band_power as band_power
+from audio_diffusion_pytorch.ops.pitch_salience import harmonic_salience as harmonic_salience
+from audio_diffusion_pytorch.ops.pitch_salience import log_power_spectrum as log_power_spectrum
+from audio_diffusion_pytorch.ops.pitch_salience import pitch_spectrum as pitch_spectrum
+from audio_diffusion_pytorch.ops.random import check_generator as check_generator
+from audio_diffusion_pytorch.ops.random import randn as randn
+from audio_diffusion_pytorch.ops.random import randn_like as randn_like
+from audio_diffusion_pytorch.ops.shapes import lift as lift
+from audio_diffusion_pytorch.ops.stft import frame as frame
+from audio_diffusion_pytorch.ops.stft import mean_power_spectrum as mean_power_spectrum
+from audio_diffusion_pytorch.ops.stft import power_spectrogram as power_spectrogram
+
+__all__ = [
+    "LogSpectrum",
+    "Salience",
+    "band_power",
+    "check_generator",
+    "frame",
+    "harmonic_salience",
+    "lift",
+    "log_power_spectrum",
+    "mean_power_spectrum",
+    "pitch_spectrum",
+    "power_spectrogram",
+    "randn",
+    "randn_like",
+]
