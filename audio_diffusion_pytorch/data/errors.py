@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+REMEDY = "remove it or set data.bad=skip"
+
 _LAST_EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w+(?:Error|Exception|Interrupt): ?(.*)$")
 
 

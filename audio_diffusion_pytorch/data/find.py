@@ -35,7 +35,7 @@ def find_audio(path: str | Path) -> tuple[Path, list[str]]:
 
 
 def _names(root: Path) -> list[str]:
-    names = []
+    names: list[str] = []
     visited: set[str] = set()
     for folder, subfolders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)

@@ -6,13 +6,13 @@ import logging
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from audio_diffusion_pytorch.data.clip import Clip
@@ -22,7 +22,7 @@ from audio_diffusion_pytorch.data.label_sources import read_labels
 from audio_diffusion_pytorch.data.labels import LabelTable
 from audio_diffusion_pytorch.data.normalize import fade_edges, normalize_loudness, normalize_peak
 from audio_diffusion_pytorch.data.report import DataReport, listing
-from audio_diffusion_pytorch.data.scan import scan_files
+from audio_diffusion_pytorch.data.scan import FoundFile, Scan, scan_files
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -94,58 +94,47 @@ class AudioFolder(Dataset[Clip]):
         check: Literal["auto", "header", "full"] = "auto",
         memory_mb: float = 512,
     ) -> None:
-        for name, number in (("sample_rate", sample_rate), ("length", length),
-                             ("channels", channels), ("hop", 1 if hop is None else hop)):  # fmt: skip
-            if number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
-        if fade < 0:
-            raise ValueError(f"fade must be at least 0 s, got {fade}")
+        _check_positive("sample_rate", sample_rate)
+        _check_positive("length", length)
+        _check_positive("channels", channels)
+        _check_positive("hop", 1 if hop is None else hop)
         _check_choice("crop", crop, ("random", "start"))
         _check_choice("short", short, ("pad", "skip", "refuse"))
         _check_choice("bad", bad, ("refuse", "skip"))
         _check_choice("normalize", normalize, (None, "peak", "loudness"))
         _check_choice("check", check, ("auto", "header", "full"))
+        if fade < 0:
+            raise ValueError(f"fade must be at least 0 s, got {fade}")
         self.sample_rate, self.length, self.channels = sample_rate, length, channels
         self.hop, self.crop, self.bad, self.seed = hop, crop, bad, seed
         self.normalize, self.fade = normalize, fade
         self.root, found = find_audio(path)
-        names = found if files is None else _chosen(self.root, found, files)
         scan = scan_files(
-            self.root, names, sample_rate, channels,
-            check=check, bad=bad, cache=None if cache is None else Path(cache),
+            self.root,
+            found if files is None else _chosen(self.root, found, files),
+            sample_rate,
+            channels,
+            check=check,
+            bad=bad,
+            cache=None if cache is None else Path(cache),
             memory_mb=memory_mb,
-        )  # fmt: skip
+        )
         self.label_table, values = _label_values(
             labels, self.root, found, label_columns, label_table
         )
-        frames = [source.num_frames for source in scan.sources]
-        is_short = [count < length for count in frames]
-        short_files = [name for name, flag in zip(scan.names, is_short, strict=True) if flag]
-        keep = _kept(self.root, scan.names, is_short, short, length)
-        self.files = [scan.names[i] for i in keep]
-        self._sources = [scan.sources[i] for i in keep]
-        self._memory: list[Tensor | None] = [scan.audio[i] for i in keep]
-        self._in_memory = scan.in_memory
+        short_files = [file.name for file in scan.files if file.num_frames < length]
+        self._files = _kept(self.root, scan.files, short_files, short, length)
         self._labels = [self.label_table.encode(values.get(name, {})) for name in self.files]
-        self._ends = list(accumulate(self._num_slots(frames[i]) for i in keep))
+        self._ends = list(accumulate(self._num_slots(file.num_frames) for file in self._files))
+        self._in_memory = scan.in_memory
         self._warned: set[str] = set()
-        kept_infos = [scan.originals[i] for i in keep]
-        self.report = DataReport(
-            folder=str(self.root),
-            num_files=len(self.files),
-            hours=sum(info.duration for info in kept_infos) / 3600,
-            num_items=self._ends[-1],
-            length=length,
-            sample_rate=sample_rate,
-            sample_rates=dict(Counter(info.sample_rate for info in kept_infos)),
-            channels=dict(Counter(info.channels for info in kept_infos)),
-            short_files=short_files,
-            short=short,
-            bad_files=scan.bad_files,
-            silent_files=scan.silent_files,
-            unlabelled=None if labels is None else sum(n not in values for n in self.files),
-            in_memory=self._in_memory,
-        )
+        unlabelled = None if labels is None else sum(name not in values for name in self.files)
+        self.report = self._report(scan, short_files, short, unlabelled)
+
+    @property
+    def files(self) -> list[str]:
+        """Relative names of the files the clips come from."""
+        return [file.name for file in self._files]
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -155,16 +144,13 @@ class AudioFolder(Dataset[Clip]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         index %= len(self)
-        tried = index
-        while True:
-            try:
-                return self._clip(epoch, tried)
-            except AudioFileError as error:
-                tried = self._after_bad(tried, index, error)
+        if self.bad == "refuse":
+            return self._clip(epoch, index)
+        return self._clip_or_next(epoch, index)
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process that is not forked reads the files anew instead of copying them all.
-        return {**self.__dict__, "_memory": [None] * len(self._memory)}
+        return {**self.__dict__, "_files": [replace(file, audio=None) for file in self._files]}
 
     def _num_slots(self, frames: int) -> int:
         if frames <= self.length:
@@ -177,7 +163,7 @@ class AudioFolder(Dataset[Clip]):
         file = bisect_right(self._ends, index)
         first = self._ends[file - 1] if file else 0
         start = self._start(epoch, index, file, index - first, self._ends[file] - first)
-        audio = self._read(file, start)
+        audio = self._files[file].read(start, self.length, self._in_memory)
         if self.normalize == "peak":
             audio = normalize_peak(audio)
         elif self.normalize == "loudness":
@@ -185,10 +171,10 @@ class AudioFolder(Dataset[Clip]):
         audio = fade_edges(audio, round(self.fade * self.sample_rate))
         clip = torch.zeros(self.channels, self.length)
         clip[:, : audio.shape[1]] = audio
-        return Clip(clip, self._labels[file].clone(), f"{self.files[file]}@{start}")
+        return Clip(clip, self._labels[file].clone(), f"{self._files[file].name}@{start}")
 
     def _start(self, epoch: int, index: int, file: int, slot: int, num_slots: int) -> int:
-        places = self._sources[file].num_frames - self.length + 1
+        places = self._files[file].num_frames - self.length + 1
         if places <= 1:
             return 0
         if self.hop is not None:
@@ -200,28 +186,45 @@ class AudioFolder(Dataset[Clip]):
         draw = Random(f"{self.seed}/{epoch}/{index}").random()
         return lower + int(draw * (upper - lower))
 
-    def _read(self, file: int, start: int) -> Tensor:
-        if not self._in_memory:
-            return self._sources[file].read(start, self.length)
-        audio = self._memory[file]
-        if audio is None:
-            audio = self._memory[file] = self._sources[file].read_all()
-        return audio[:, start : start + self.length]
+    def _clip_or_next(self, epoch: int, index: int) -> Clip:
+        """A clip, or the first of the next file that is good, if one turns out bad only now."""
+        tried = index
+        for _ in self._files:
+            try:
+                return self._clip(epoch, tried)
+            except AudioFileError as error:  # noqa: PERF203
+                file = bisect_right(self._ends, tried)
+                tried = self._ends[file] % len(self)
+                if self._files[file].name not in self._warned:
+                    self._warned.add(self._files[file].name)
+                    _LOGGER.warning("clips of the next file stand for this one's: %s", error)
+        return self._clip(epoch, tried)
 
-    def _after_bad(self, tried: int, wanted: int, error: AudioFileError) -> int:
-        """The first clip of the next file, when a file turns out bad only now and may be skipped."""
-        file = bisect_right(self._ends, tried)
-        following = self._ends[file] % len(self)
-        if (
-            self.bad != "skip"
-            or following == wanted
-            or bisect_right(self._ends, wanted) == (bisect_right(self._ends, following))
-        ):
-            raise error
-        if self.files[file] not in self._warned:
-            self._warned.add(self.files[file])
-            _LOGGER.warning("a clip of the next file replaces one of %s", error)
-        return following
+    def _report(
+        self, scan: Scan, short_files: list[str], short: str, unlabelled: int | None
+    ) -> DataReport:
+        originals = [file.original for file in self._files]
+        return DataReport(
+            folder=str(self.root),
+            num_files=len(self._files),
+            hours=sum(info.duration for info in originals) / 3600,
+            num_items=len(self),
+            length=self.length,
+            sample_rate=self.sample_rate,
+            sample_rates=dict(Counter(info.sample_rate for info in originals)),
+            channels=dict(Counter(info.channels for info in originals)),
+            short_files=short_files,
+            short=short,
+            bad_files=scan.bad_files,
+            silent_files=[f.name for f in self._files if f.silent] if scan.full else None,
+            unlabelled=unlabelled,
+            in_memory=self._in_memory,
+        )
+
+
+def _check_positive(name: str, number: int) -> None:
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}")
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -259,19 +262,18 @@ def _label_values(
 
 
 def _kept(
-    root: Path, names: Sequence[str], is_short: Sequence[bool], short: str, length: int
-) -> list[int]:
-    short_names = [name for name, flag in zip(names, is_short, strict=True) if flag]
-    if short_names and short == "refuse":
+    root: Path, files: list[FoundFile], short_files: list[str], short: str, length: int
+) -> list[FoundFile]:
+    if short_files and short == "refuse":
         raise ValueError(
-            f"{root}: shorter than data.length={length}: {listing(short_names)}; "
+            f"{root}: shorter than data.length={length}: {listing(short_files)}; "
             "set data.short=pad or skip, or a smaller data.length"
         )
-    if short == "skip":
-        if len(short_names) == len(names):
-            raise ValueError(
-                f"{root}: all {len(names)} files are shorter than data.length={length}; "
-                "set data.short=pad or a smaller data.length"
-            )
-        return [i for i, flag in enumerate(is_short) if not flag]
-    return list(range(len(names)))
+    if short != "skip":
+        return files
+    if len(short_files) == len(files):
+        raise ValueError(
+            f"{root}: all {len(files)} files are shorter than data.length={length}; "
+            "set data.short=pad or a smaller data.length"
+        )
+    return [file for file in files if file.num_frames >= length]

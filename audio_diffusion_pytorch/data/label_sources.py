@@ -95,10 +95,9 @@ def _candidates(file: str, manifest: Path, root: Path) -> Iterable[str]:
     file = file.replace("\\", "/")
     yield file
     for base in (manifest.parent, root.parent):
-        try:
-            yield (base / file).resolve().relative_to(root.resolve()).as_posix()
-        except ValueError:
-            continue
+        path = (base / file).resolve()
+        if path.is_relative_to(root.resolve()):
+            yield path.relative_to(root.resolve()).as_posix()
 
 
 def _csv_rows(manifest: Path) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ class LabelTable:
         unknown = [name for name in values if name not in self.columns]
         if unknown:
             raise ValueError(
-                f"there is no label column {unknown[0]!r}, the columns are {', '.join(self.columns)}"
+                f"there is no label column {unknown[0]!r}, only {', '.join(self.columns) or 'none'}"
             )
         pairs = zip(self.columns, self.vocabularies, strict=True)
         return torch.tensor(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log10, pi
+from math import cos, log10, pi, sin
 
 import torch
 from torch import Tensor
@@ -81,7 +81,8 @@ def limit(audio: Tensor, sample_rate: int, ceiling_db: float = -0.1) -> Tensor:
     padded = torch.nn.functional.pad(needed[None], (2 * reach, 2 * reach), value=1.0)
     least = -torch.nn.functional.max_pool1d(-padded, 2 * reach + 1, stride=1)
     smooth = torch.nn.functional.avg_pool1d(least, 2 * reach + 1, stride=1)[0]
-    return (audio * smooth).clamp(-ceiling, ceiling).to(audio.dtype)
+    limited: Tensor = (audio * smooth).clamp(-ceiling, ceiling).to(audio.dtype)
+    return limited
 
 
 def _k_weighted(audio: Tensor, sample_rate: int) -> Tensor:
@@ -89,32 +90,35 @@ def _k_weighted(audio: Tensor, sample_rate: int) -> Tensor:
     size = 2 ** (num_frames + sample_rate // 2 - 1).bit_length()  # room for the filters' tails
     angle = torch.arange(size // 2 + 1, dtype=torch.float64) * (2 * pi / size)
     response = _shelf(angle, sample_rate) * _highpass(angle, sample_rate)
-    return torch.fft.irfft(torch.fft.rfft(audio, size) * response, size)[..., :num_frames]
+    weighted: Tensor = torch.fft.irfft(torch.fft.rfft(audio, size) * response, size)
+    return weighted[..., :num_frames]
 
 
 def _shelf(angle: Tensor, sample_rate: int) -> Tensor:
     """+4 dB above about 1.5 kHz, the head: a biquad shelf designed for any rate."""
     gain, quality = 10 ** (4.0 / 40), 1 / 2**0.5
     w = 2 * pi * 1500.0 / sample_rate
-    cos, alpha = torch.cos(torch.tensor(w)).item(), torch.sin(torch.tensor(w)).item() / 2 / quality
+    c, alpha = cos(w), sin(w) / (2 * quality)
     root = 2 * gain**0.5 * alpha
     above, below = gain + 1, gain - 1
-    b = (gain * (above + below * cos + root), -2 * gain * (below + above * cos),
-         gain * (above + below * cos - root))  # fmt: skip
-    a = (above - below * cos + root, 2 * (below - above * cos), above - below * cos - root)
+    b = (gain * (above + below * c + root), -2 * gain * (below + above * c),
+         gain * (above + below * c - root))  # fmt: skip
+    a = (above - below * c + root, 2 * (below - above * c), above - below * c - root)
     return _response(b, a, angle)
 
 
 def _highpass(angle: Tensor, sample_rate: int) -> Tensor:
     """A second-order high-pass at 38 Hz, quality 0.5."""
     w = 2 * pi * 38.0 / sample_rate
-    cos, alpha = torch.cos(torch.tensor(w)).item(), torch.sin(torch.tensor(w)).item()
-    b = ((1 + cos) / 2, -(1 + cos), (1 + cos) / 2)
-    return _response(b, (1 + alpha, -2 * cos, 1 - alpha), angle)
+    c, alpha = cos(w), sin(w)
+    b = ((1 + c) / 2, -(1 + c), (1 + c) / 2)
+    return _response(b, (1 + alpha, -2 * c, 1 - alpha), angle)
 
 
 def _response(
     b: tuple[float, float, float], a: tuple[float, float, float], angle: Tensor
 ) -> Tensor:
     z = torch.exp(-1j * angle)
-    return (b[0] + b[1] * z + b[2] * z * z) / (a[0] + a[1] * z + a[2] * z * z)
+    numerator: Tensor = b[0] + b[1] * z + b[2] * z * z
+    denominator: Tensor = a[0] + a[1] * z + a[2] * z * z
+    return torch.div(numerator, denominator)

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 PRE_ROLL_SECONDS = 0.25  # a decoder needs some frames before its output is right
 
@@ -24,17 +24,14 @@ def import_av(path: Path) -> Any:
         ) from error
 
 
-def read_with_av(
-    path: Path, start: int = 0, num_frames: int | None = None
-) -> tuple[NDArray[np.float32], int]:
-    """Samples `start .. start + num_frames` as `(t, c)` and the rate; fewer where the file ends.
+def read_with_av(path: Path, start: int = 0, num_frames: int | None = None) -> tuple[Tensor, int]:
+    """Samples `start .. start + num_frames` as `(c, t)` and the rate; fewer where the file ends.
 
     MP4 files are sought: decoding begins a quarter second early and the time stamps say which
     samples to keep. Other containers have clocks coarser than a sample, or none, so they are
     decoded from the beginning.
     """
-    av = import_av(path)
-    with av.open(str(path)) as container:
+    with import_av(path).open(str(path)) as container:
         stream = _audio_stream(container)
         rate = int(stream.rate)
         total = _header_frames(container, stream)
@@ -43,26 +40,40 @@ def read_with_av(
         if seek:
             target = int((start / rate - PRE_ROLL_SECONDS) / stream.time_base)
             container.seek(target + (stream.start_time or 0), stream=stream)
-        kept: list[NDArray[np.float32]] = []
-        for position, samples in _decode(container, stream, rate, exact=seek):
+        kept = [torch.zeros(int(stream.channels), 0)]
+        for position, audio in _decode(container, stream, exact=seek):
             if stop is not None and position >= stop:
                 break
             upper = None if stop is None else stop - position
-            kept.append(samples[max(0, start - position) : upper])
-        channels = int(stream.channels)
-    empty = np.zeros((0, channels), dtype=np.float32)
-    return np.concatenate([empty, *kept]), rate
+            kept.append(audio[:, max(0, start - position) : upper])
+    return torch.cat(kept, dim=1), rate
+
+
+def blocks_with_av(path: Path, block_frames: int) -> Iterator[tuple[Tensor, int]]:
+    """The whole file in one pass, as blocks `(c, t)` of about `block_frames`, and the rate."""
+    with import_av(path).open(str(path)) as container:
+        stream = _audio_stream(container)
+        stop = _header_frames(container, stream)
+        waiting: list[Tensor] = []
+        size = 0
+        for position, audio in _decode(container, stream, exact=False):
+            waiting.append(audio if stop is None else audio[:, : max(0, stop - position)])
+            size += waiting[-1].shape[1]
+            if size >= block_frames:
+                yield torch.cat(waiting, dim=1), int(stream.rate)
+                waiting, size = [], 0
+        if waiting:
+            yield torch.cat(waiting, dim=1), int(stream.rate)
 
 
 def info_with_av(path: Path) -> tuple[int, int, int]:
     """Sample rate in Hz, channels, length in samples (decoded to count where no header says)."""
-    av = import_av(path)
-    with av.open(str(path)) as container:
+    with import_av(path).open(str(path)) as container:
         stream = _audio_stream(container)
         rate, channels = int(stream.rate), int(stream.channels)
         total = _header_frames(container, stream)
         if total is None:
-            total = sum(len(s) for _, s in _decode(container, stream, rate, exact=False))
+            total = sum(audio.shape[1] for _, audio in _decode(container, stream, exact=False))
     return rate, channels, total
 
 
@@ -73,9 +84,11 @@ def _audio_stream(container: Any) -> Any:
 
 
 def _header_frames(container: Any, stream: Any) -> int | None:
+    """The length an MP4 header gives, encoder padding left out; None in other containers."""
     if "mp4" not in container.format.name or stream.duration is None:
         return None
-    return round(stream.duration * stream.time_base * stream.rate)
+    seconds = float(stream.duration * stream.time_base)
+    return round(seconds * int(stream.rate))
 
 
 def _stop(start: int, num_frames: int | None, total: int | None) -> int | None:
@@ -84,26 +97,24 @@ def _stop(start: int, num_frames: int | None, total: int | None) -> int | None:
     return min(known) if known else None
 
 
-def _decode(
-    container: Any, stream: Any, rate: int, *, exact: bool
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """First sample and samples `(t, c)` of each frame; by time stamps if `exact`, else counted."""
+def _decode(container: Any, stream: Any, *, exact: bool) -> Iterator[tuple[int, Tensor]]:
+    """First sample and samples `(c, t)` of each frame; by time stamps if `exact`, else counted."""
     position = 0
     first_pts = stream.start_time or 0
     for frame in container.decode(stream):
         if exact and frame.pts is not None:
-            position = round((frame.pts - first_pts) * frame.time_base * rate)
-        samples = _float_samples(frame)
-        yield position, samples
-        position += len(samples)
+            position = round((frame.pts - first_pts) * frame.time_base * stream.rate)
+        audio = _float_samples(frame)
+        yield position, audio
+        position += audio.shape[1]
 
 
-def _float_samples(frame: Any) -> NDArray[np.float32]:
-    raw = frame.to_ndarray()
-    channels = len(frame.layout.channels)
-    raw = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
-    if raw.dtype.kind == "f":
-        return np.ascontiguousarray(raw, dtype=np.float32)
-    if raw.dtype == np.uint8:
-        return (raw.astype(np.float32) - 128) / 128
-    return raw.astype(np.float32) / np.float32(2.0 ** (8 * raw.dtype.itemsize - 1))
+def _float_samples(frame: Any) -> Tensor:
+    raw = torch.from_numpy(frame.to_ndarray())
+    if not frame.format.is_planar:
+        raw = raw.reshape(-1, len(frame.layout.channels)).T
+    if raw.is_floating_point():
+        return raw.float().clone()
+    if raw.dtype == torch.uint8:
+        return (raw.float() - 128) / 128
+    return raw.float() / 2.0 ** (8 * raw.element_size() - 1)

@@ -1,4 +1,4 @@
-"""Looking through a folder's files once, before training: which can be used, and what they hold."""
+"""Looking through a folder's files once, before training: which can be used, what they hold."""
 
 from __future__ import annotations
 
@@ -18,31 +18,59 @@ _UNCOMPRESSED = (".wav", ".flac")
 
 
 @dataclass
-class Scan:
-    """The usable files of a folder.
+class FoundFile:
+    """A usable file of a folder.
 
     Attributes:
-        names: relative names of the usable files.
-        sources: the files behind them, at the wanted rate and channels.
-        originals: what the files themselves have.
-        audio: their whole sound `(c, t)` where it is kept in memory, else None.
-        bad_files: names and one-line reasons of the others.
-        silent_files: names of files below -60 dBFS; None when samples were not looked at.
-        in_memory: whether everything fits into the memory allowed.
+        name: relative to the folder.
+        source: the file at the wanted rate and channels.
+        original: what the file itself has.
+        audio: its whole sound `(c, t)` where that is kept in memory, else None.
+        silent: whether it stays below -60 dBFS; None when samples were not looked at.
     """
 
-    names: list[str] = field(default_factory=list)
-    sources: list[AudioSource] = field(default_factory=list)
-    originals: list[AudioInfo] = field(default_factory=list)
-    audio: list[Tensor | None] = field(default_factory=list)
-    bad_files: list[tuple[str, str]] = field(default_factory=list)
-    silent_files: list[str] | None = None
-    in_memory: bool = False
+    name: str
+    source: AudioSource
+    original: AudioInfo
+    audio: Tensor | None = None
+    silent: bool | None = None
 
     @property
-    def hours(self) -> float:
-        """Length of the usable files together."""
-        return sum(info.duration for info in self.originals) / 3600
+    def num_frames(self) -> int:
+        """Length in samples at the wanted rate."""
+        return self.source.num_frames
+
+    def read(self, start: int, num_frames: int, in_memory: bool) -> Tensor:
+        """Samples `start .. start + num_frames` as `(c, t)`; `in_memory` keeps the whole sound."""
+        if not in_memory:
+            return self.source.read(start, num_frames)
+        if self.audio is None:
+            self.audio = self.source.read_all()
+        return self.audio[:, start : start + num_frames]
+
+    def check(self, keep: bool) -> None:
+        """Decode every sample: find what a header hides, measure, and keep the sound if asked."""
+        if keep:
+            self.audio = self.source.read_all()
+        blocks = self.source.blocks() if self.audio is None else [self.audio]
+        self.silent = max(map(peak, blocks), default=0.0) < SILENCE_PEAK
+
+
+@dataclass
+class Scan:
+    """The usable files of a folder, names and one-line reasons of the others.
+
+    Attributes:
+        files: usable.
+        bad_files: names and reasons.
+        in_memory: whether everything fits into the memory allowed.
+        full: whether every sample was looked at.
+    """
+
+    files: list[FoundFile]
+    bad_files: list[tuple[str, str]] = field(default_factory=list)
+    in_memory: bool = False
+    full: bool = False
 
 
 def scan_files(
@@ -60,72 +88,49 @@ def scan_files(
 
     Raises: AudioFileError for a bad file under `bad="refuse"` or when none can be used.
     """
-    scan = _headers(root, names, sample_rate, channels, cache)
+    scan = Scan([])
+    for name in names:
+        try:
+            scan.files.append(_found(root, name, sample_rate, channels, cache))
+        except (AudioFileError, FileNotFoundError, ImportError) as error:  # noqa: PERF203
+            scan.bad_files.append((name, str(error)))
     _stop_if_bad(scan, root, len(names), bad)
-    size = sum(source.num_frames for source in scan.sources) * channels * 4
+    size = sum(file.num_frames for file in scan.files) * channels * 4
     scan.in_memory = size <= memory_mb * 1e6
-    scan.audio = [None] * len(scan.names)
-    if check == "full" or (check == "auto" and scan.hours < FULL_CHECK_HOURS):
-        scan = _samples(scan)
+    hours = sum(file.original.duration for file in scan.files) / 3600
+    scan.full = check == "full" or (check == "auto" and hours < FULL_CHECK_HOURS)
+    if scan.full:
+        _check_samples(scan)
         _stop_if_bad(scan, root, len(names), bad)
     return scan
 
 
-def _headers(
-    root: Path, names: Sequence[str], sample_rate: int, channels: int, cache: Path | None
-) -> Scan:
-    scan = Scan()
-    for name in names:
+def _found(root: Path, name: str, sample_rate: int, channels: int, cache: Path | None) -> FoundFile:
+    source = open_source(root / name, sample_rate, channels)
+    file = FoundFile(name, source, source.info)
+    compressed = source.path.suffix.lower() not in _UNCOMPRESSED
+    converted = (source.info.sample_rate, source.info.channels) != (sample_rate, channels)
+    if cache is not None and (compressed or converted):
+        file.source = cached_source(source, cache)
+    return file
+
+
+def _check_samples(scan: Scan) -> None:
+    good = []
+    for file in scan.files:
         try:
-            source = open_source(root / name, sample_rate, channels)
-            info = source.info
-            if cache is not None and _worth_caching(source):
-                source = cached_source(source, cache)
-        except (AudioFileError, FileNotFoundError, ImportError) as error:
-            scan.bad_files.append((name, str(error)))
-            continue
-        scan.names.append(name)
-        scan.sources.append(source)
-        scan.originals.append(info)
-    return scan
-
-
-def _worth_caching(source: AudioSource) -> bool:
-    return (
-        source.path.suffix.lower() not in _UNCOMPRESSED
-        or source.info.sample_rate != source.sample_rate
-        or source.info.channels != source.channels
-    )
-
-
-def _samples(headers: Scan) -> Scan:
-    """Decode everything: find what headers hide, measure, and keep it if it fits."""
-    scan = Scan(bad_files=headers.bad_files, silent_files=[], in_memory=headers.in_memory)
-    silent: list[str] = []
-    for name, source, info in zip(headers.names, headers.sources, headers.originals, strict=True):
-        try:
-            audio = source.read_all() if scan.in_memory else None
-            level = peak(audio) if audio is not None else max(map(peak, source.blocks()))
-        except AudioFileError as error:
-            scan.bad_files.append((name, str(error)))
-            continue
-        if level < SILENCE_PEAK:
-            silent.append(name)
-        scan.names.append(name)
-        scan.sources.append(source)
-        scan.originals.append(info)
-        scan.audio.append(audio)
-    scan.silent_files = silent
-    return scan
+            file.check(keep=scan.in_memory)
+            good.append(file)
+        except AudioFileError as error:  # noqa: PERF203
+            scan.bad_files.append((file.name, str(error)))
+    scan.files = good
 
 
 def _stop_if_bad(scan: Scan, root: Path, total: int, bad: str) -> None:
-    if not scan.bad_files or (bad == "skip" and scan.names):
+    if not scan.bad_files or (bad == "skip" and scan.files):
         return
-    name, reason = scan.bad_files[0]
-    if total == 1 or (len(scan.bad_files) == 1 and scan.names):
+    _, reason = scan.bad_files[0]
+    if len(scan.bad_files) == 1:
         raise AudioFileError(reason)
-    count = f"{len(scan.bad_files)} of {total}" if scan.names else f"all {total}"
-    raise AudioFileError(
-        f"{count} sound files in {root} cannot be used, the first is {name}: {reason}"
-    )
+    count = f"{len(scan.bad_files)} of {total}" if scan.files else f"all {total}"
+    raise AudioFileError(f"{count} sound files in {root} cannot be used, the first: {reason}")

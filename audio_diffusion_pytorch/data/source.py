@@ -14,11 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audio_diffusion_pytorch.data.audio_file import AudioInfo, audio_info, read_audio, read_blocks
+from audio_diffusion_pytorch.data.audio_file import (
+    AudioInfo,
+    audio_info,
+    check_complete,
+    read_audio,
+    read_blocks,
+)
 
 # soxr's HQ filter reaches about 128 samples of the lower rate to each side: twice that is enough.
 _MARGIN = 256
-_BLOCK_FRAMES = 1 << 20
 
 
 def mix_channels(audio: Tensor, channels: int) -> Tensor:
@@ -75,7 +80,7 @@ class AudioSource:
         """
         rate_in, rate_out = self.info.sample_rate, self.sample_rate
         if rate_in == rate_out:
-            return mix_channels(read_audio(self.path, start, num_frames)[0], self.channels)
+            return self._read_file(start, num_frames)
         # Input and output grids meet every `step_in` = `step_out` samples: begin at such a point.
         common = gcd(rate_in, rate_out)
         step_in, step_out = rate_in // common, rate_out // common
@@ -83,22 +88,29 @@ class AudioSource:
         meeting = max(0, (start - margin) // step_out)
         first = meeting * step_in
         last = ceil((start + num_frames + margin) * rate_in / rate_out)
-        audio = mix_channels(read_audio(self.path, first, last - first)[0], self.channels)
+        audio = self._read_file(first, last - first)
         offset = start - meeting * step_out
         audio = resample(audio, rate_in, rate_out)[:, offset : offset + num_frames]
         return audio[:, : max(0, self.num_frames - start)]
+
+    def _read_file(self, start: int, num_frames: int) -> Tensor:
+        """A stretch at the file's own rate, complete as far as the header says."""
+        audio, _ = read_audio(self.path, start, num_frames)
+        wanted = min(num_frames, self.info.num_frames - start)
+        check_complete(self.path, audio.shape[1], wanted)
+        return mix_channels(audio, self.channels)
 
     def blocks(self) -> Iterator[Tensor]:
         """The whole file as consecutive `(channels, t)` blocks, resampled in one stream."""
         rate_in, rate_out = self.info.sample_rate, self.sample_rate
         if rate_in == rate_out:
-            for audio, _ in read_blocks(self.path, _BLOCK_FRAMES):
+            for audio, _ in read_blocks(self.path):
                 yield mix_channels(audio, self.channels)
             return
         stream = _soxr().ResampleStream(
             rate_in, rate_out, self.channels, dtype="float32", quality="HQ"
         )
-        for audio, _ in read_blocks(self.path, _BLOCK_FRAMES):
+        for audio, _ in read_blocks(self.path):
             samples = mix_channels(audio, self.channels).T.contiguous().numpy()
             yield torch.from_numpy(stream.resample_chunk(samples)).T
         rest = stream.resample_chunk(torch.zeros(0, self.channels).numpy(), last=True)
