@@ -17,7 +17,15 @@ from audio_diffusion_pytorch.nn import (
     pad_to,
 )
 
-from .unet_checks import check_input, level_shapes, require
+from .unet_checks import (
+    check_attention,
+    check_context,
+    check_embedding,
+    check_input,
+    check_modulation,
+    level_shapes,
+    require,
+)
 from .unet_keys import rename_upstream_keys
 from .unet_level import Conditions, ItemShape, UNetLevel
 
@@ -92,13 +100,11 @@ class UNetV0(nn.Module):
             "`embedding=` to a network with cross_attentions and embedding_features",
         )
         require(
-            use_modulation or not use_time_conditioning,
-            "use_time_conditioning needs use_modulation=True, got False: set both to the same",
+            min(in_channels, in_channels if out_channels is None else out_channels) >= 1,
+            f"in_channels must be at least 1, got {in_channels} (out_channels: {out_channels}): "
+            "pass the channels of the signal",
         )
-        require(
-            use_modulation or num_classes is None,
-            "num_classes needs use_modulation=True, got False: labels act through the modulation",
-        )
+        check_modulation(use_modulation, use_time_conditioning, num_classes)
         levels = level_shapes(
             resnet_groups,
             channels=channels,
@@ -108,19 +114,14 @@ class UNetV0(nn.Module):
             cross_attentions=cross_attentions,
             context_channels=context_channels,
         )
-        attends = any(level.attentions + level.cross_attentions for level in levels)
-        require(
-            not attends or (attention_features is not None and attention_heads is not None),
-            "attentions and cross_attentions need attention_features and attention_heads, got "
-            f"{attention_features} and {attention_heads}: pass for instance 64 and 8",
+        check_attention(
+            levels,
+            attention_features,
+            attention_heads,
+            embedding_features,
+            embedding_max_length,
+            use_embedding_cfg,
         )
-        require(
-            embedding_features is not None
-            or not (use_embedding_cfg or any(level.cross_attentions for level in levels)),
-            "cross_attentions and use_embedding_cfg need embedding_features, got None: pass the "
-            "size of an embedding's last axis",
-        )
-
         self.dim, self.in_channels = dim, in_channels
         self.out_channels = in_channels if out_channels is None else out_channels
         self.factors = tuple(level.factor for level in levels)
@@ -131,12 +132,14 @@ class UNetV0(nn.Module):
             if num_classes is None
             else ClassEmbedding(num_classes, modulation_features, dropout=class_dropout)
         )
-        self.null_embedding: FixedEmbedding | None = None
-        if use_embedding_cfg and embedding_features is not None:
-            if embedding_max_length is None:
-                raise ValueError("use_embedding_cfg needs embedding_max_length, got None: pass it")
-            self.null_embedding = FixedEmbedding(embedding_max_length, embedding_features)
-
+        self.null_embedding = (
+            FixedEmbedding(embedding_max_length or 0, embedding_features or 0)
+            if use_embedding_cfg
+            else None
+        )
+        self.embedding_features = embedding_features
+        crosses = any(level.cross_attentions for level in levels)
+        self.needs_embedding = crosses or use_embedding_cfg
         shared = ItemShape(
             dim,
             resnet_groups,
@@ -210,30 +213,29 @@ class UNetV0(nn.Module):
         x = pad_to(x, padded)
         features = self._features(x.shape[0], time, features, labels, generator)
 
-        if self.null_embedding is None:
+        check_embedding(
+            embedding, embedding_mask, x.shape[0], self.embedding_features, self.needs_embedding
+        )
+        if self.null_embedding is None or embedding is None:
             require(
                 embedding_scale == 1.0 and embedding_mask_proba == 0.0,
                 "embedding_scale and embedding_mask_proba need a null embedding: build the network "
                 "with use_embedding_cfg=True and embedding_max_length",
             )
-            out = self._run(x, features, embedding, embedding_mask, contexts)
-            return crop_to(out, sizes)
+            return crop_to(self._run(x, features, embedding, embedding_mask, contexts), sizes)
 
-        if embedding is None:
-            raise ValueError("a network with use_embedding_cfg needs an embedding: pass one")
-        null = self.null_embedding(embedding)
+        null = self.null_embedding(embedding).to(embedding.dtype)
         if embedding_mask_proba > 0.0:
             dropped = _random_items(embedding, embedding_mask_proba, generator)
             embedding = torch.where(dropped, null, embedding)
         if embedding_scale == 1.0:
-            out = self._run(x, features, embedding, embedding_mask, contexts)
-            return crop_to(out, sizes)
+            return crop_to(self._run(x, features, embedding, embedding_mask, contexts), sizes)
         out = self._run(
             torch.cat([x, x]),
-            None if features is None else torch.cat([features, features]),
-            torch.cat([embedding, null.to(embedding.dtype)]),
-            None if embedding_mask is None else torch.cat([embedding_mask, embedding_mask]),
-            [None if context is None else torch.cat([context, context]) for context in contexts],
+            _twice(features),
+            torch.cat([embedding, null]),
+            _twice(embedding_mask),
+            [_twice(context) for context in contexts],
         )
         conditional, unconditional = crop_to(out, sizes).chunk(2)
         return unconditional + (conditional - unconditional) * embedding_scale
@@ -312,28 +314,19 @@ class UNetV0(nn.Module):
         factor = 1
         for depth, level in enumerate(self.levels):
             factor *= self.factors[depth]
-            wanted = level.context_channels
-            context = channels[depth] if channels is not None and depth < len(channels) else None
-            if wanted == 0:
+            if level.context_channels == 0:
                 contexts.append(None)
                 continue
             least = [-(-size // factor) for size in sizes]
             most = [size // factor for size in padded]
-            if (
-                context is None
-                or context.ndim != 2 + len(sizes)
-                or tuple(context.shape[:2]) != (batch, wanted)
-                or any(
-                    not a <= t <= b for t, a, b in zip(context.shape[2:], least, most, strict=True)
-                )
-            ):
-                came = "nothing" if context is None else f"shape {tuple(context.shape)}"
-                raise ValueError(
-                    f"channels[{depth}] must have shape {(batch, wanted, *least)}, got {came}: "
-                    "pass a list with the context of each level"
-                )
-            contexts.append(pad_to(context, most))
+            context = channels[depth] if channels is not None and depth < len(channels) else None
+            shape = (batch, level.context_channels)
+            contexts.append(pad_to(check_context(context, depth, shape, (least, most)), most))
         return contexts
+
+
+def _twice(x: Tensor | None) -> Tensor | None:
+    return None if x is None else torch.cat([x, x])
 
 
 def _random_items(like: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from .unet_level import LevelShape
@@ -13,6 +14,26 @@ def require(condition: bool, message: str) -> None:
     """Raise a ValueError with this message unless the condition holds."""
     if not condition:
         raise ValueError(message)
+
+
+def check_context(
+    context: Tensor | None, depth: int, channels: Sequence[int], sizes: Sequence[Sequence[int]]
+) -> Tensor:
+    """Return the context of a level, `(b, c, *t)`, refusing any other shape.
+
+    `channels` holds `b` and `c`, `sizes` the least and the greatest lengths `t`.
+    """
+    least, most = sizes
+    if context is not None and context.ndim == 2 + len(least):
+        lengths = zip(least, context.shape[2:], most, strict=True)
+        fits = all(low <= length <= high for low, length, high in lengths)
+        if fits and tuple(context.shape[:2]) == tuple(channels):
+            return context
+    came = "nothing" if context is None else f"shape {tuple(context.shape)}"
+    raise ValueError(
+        f"channels[{depth}] must have shape {(*channels, *least)}, got {came}: pass a list with "
+        "the context of each level"
+    )
 
 
 def check_input(x: Tensor, dim: int, in_channels: int) -> None:
@@ -25,12 +46,90 @@ def check_input(x: Tensor, dim: int, in_channels: int) -> None:
     )
 
 
+def check_modulation(
+    use_modulation: bool, use_time_conditioning: bool, num_classes: int | Sequence[int] | None
+) -> None:
+    """Refuse conditioning on time or labels without the modulation that both act through."""
+    require(
+        use_modulation or not use_time_conditioning,
+        "use_time_conditioning needs use_modulation=True, got False: set both to the same",
+    )
+    require(
+        use_modulation or num_classes is None,
+        "num_classes needs use_modulation=True, got False: labels act through the modulation",
+    )
+
+
+def check_attention(
+    levels: Sequence[LevelShape],
+    attention_features: int | None,
+    attention_heads: int | None,
+    embedding_features: int | None,
+    embedding_max_length: int | None,
+    use_embedding_cfg: bool,
+) -> None:
+    """Refuse attentions whose sizes are not all given."""
+    crosses = any(level.cross_attentions for level in levels)
+    if crosses or any(level.attentions for level in levels):
+        for name, value, usual in (
+            ("attention_features", attention_features, 64),
+            ("attention_heads", attention_heads, 8),
+        ):
+            require(
+                value is not None and value >= 1,
+                f"{name} must be at least 1 where there are attentions, got {value}: pass for "
+                f"instance {usual}",
+            )
+    require(
+        embedding_features is not None or not (use_embedding_cfg or crosses),
+        "cross_attentions and use_embedding_cfg need embedding_features, got None: pass the size "
+        "of an embedding's last axis",
+    )
+    require(
+        embedding_max_length is not None or not use_embedding_cfg,
+        "use_embedding_cfg needs embedding_max_length, got None: pass the most tokens of an "
+        "embedding",
+    )
+
+
+def check_embedding(
+    embedding: Tensor | None, mask: Tensor | None, batch: int, features: int | None, needed: bool
+) -> None:
+    """Refuse tokens and masks that do not fit `(b, n, features)` and `(b, n)`."""
+    if embedding is None:
+        require(
+            not needed,
+            "an embedding is missing: a network with cross_attentions or use_embedding_cfg needs "
+            f"`embedding=` of shape ({batch}, n, {features})",
+        )
+        require(mask is None, "embedding_mask needs an embedding, got None: pass both or none")
+        return
+    require(
+        needed,
+        "embedding needs a network with cross_attentions, got none: leave it or build the network "
+        "with them",
+    )
+    require(
+        embedding.ndim == 3 and embedding.shape[::2] == (batch, features),
+        f"embedding must have shape ({batch}, n, {features}), got {tuple(embedding.shape)}: "
+        "project it to embedding_features",
+    )
+    if mask is not None:
+        shape = tuple(embedding.shape[:2])
+        require(
+            mask.dtype == torch.bool and tuple(mask.shape) == shape,
+            f"embedding_mask must be bool of shape {shape}, got {mask.dtype} of "
+            f"{tuple(mask.shape)}: True stands for a real token",
+        )
+
+
 def level_shapes(groups: int, **lists: Sequence[int] | None) -> list[LevelShape]:
     """Zip the lists that describe the levels; None stands for zeros.
 
     Raises:
         ValueError: if their lengths differ, a value is too small or channels do not fit `groups`.
     """
+    require(groups >= 1, f"resnet_groups must be at least 1, got {groups}: pass for instance 8")
     channels = lists["channels"] or []
     require(len(channels) > 0, "channels must name at least one level, got none: pass a list")
     full = {name: [0] * len(channels) if x is None else list(x) for name, x in lists.items()}

@@ -83,19 +83,22 @@ class ClassEmbedding(nn.Module):
             )
         if not torch.compiler.is_compiling():  # the check reads values, which breaks a graph
             limits = torch.tensor(self.num_classes, device=labels.device)
-            if bool(((labels < NULL) | (labels >= limits)).any()):
+            bad = (labels < NULL) | (labels >= limits)
+            if bool(bad.any()):
+                item, column = (int(i) for i in bad.nonzero()[0])
+                ranges = ", ".join(f"-1..{count - 1}" for count in self.num_classes)
                 raise ValueError(
-                    f"labels must lie in -1..{', -1..'.join(str(n - 1) for n in self.num_classes)} "
-                    f"(-1 for unknown), got {int(labels.min())}..{int(labels.max())}: correct them "
-                    "or build the network with a larger num_classes"
+                    f"labels must lie in {ranges} (-1 for unknown), got {int(labels[item, column])}"
+                    f" in column {column}: correct it or build the network with more num_classes"
                 )
         return labels.long()
 
     def _dropped(self, labels: Tensor, generator: torch.Generator | None) -> Tensor:
         device = labels.device if generator is None else generator.device
         batch, columns = labels.shape
-        draws = torch.rand(batch, columns + 1, device=device, generator=generator).to(labels.device)
-        drop = (draws[:, :1] < self.dropout) | (draws[:, 1:] < self.column_dropout)
-        # The first column is only lost together with all others.
-        first = draws[:, :1] < self.dropout
-        return torch.where(torch.cat([first, drop[:, 1:]], dim=1), NULL, labels)
+        draws = torch.rand(batch, 1 + columns, device=device, generator=generator)
+        draws = draws.to(labels.device)
+        drop = draws[:, 1:] < self.column_dropout
+        drop[:, 0] = False  # the first column is lost with all others only
+        drop = drop | (draws[:, :1] < self.dropout)
+        return labels.masked_fill(drop, NULL)
