@@ -1,5 +1,31 @@
 """What a model, its data and its training tell about themselves, and the report that shows it."""
 
 from .files import write_aside as write_aside
+from .plots import log_spectrogram as log_spectrogram
+from .plots import loss_curve_image as loss_curve_image
+from .plots import save_spectrogram as save_spectrogram
+from .plots import spectrogram_image as spectrogram_image
+from .report import CurvePlot as CurvePlot
+from .report import MetricRow as MetricRow
+from .report import Report as Report
+from .report import Sound as Sound
+from .report import Verdict as Verdict
+from .report import format_table as format_table
+from .report import write_report as write_report
+from .wav import wav_bytes as wav_bytes
 
-__all__ = ["write_aside"]
+__all__ = [
+    "CurvePlot",
+    "MetricRow",
+    "Report",
+    "Sound",
+    "Verdict",
+    "format_table",
+    "log_spectrogram",
+    "loss_curve_image",
+    "save_spectrogram",
+    "spectrogram_image",
+    "wav_bytes",
+    "write_aside",
+    "write_report",
+]

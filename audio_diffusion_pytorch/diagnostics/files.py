@@ -8,20 +8,21 @@ from pathlib import Path
 
 
 def write_aside(path: str | Path, content: str | bytes) -> None:
-    """Writes `content` beside `path`, then renames it: the old or the new file stands, never half.
+    r"""Writes `content` beside `path`, then renames it: the old or the new file stands, never half.
 
     Args:
         path: the file; its folder must exist.
-        content: text (written as UTF-8 with plain newlines) or bytes.
+        content: text (written as UTF-8; bytes of file names that are no text as `\udc80`) or bytes.
 
     Raises:
         OSError: the folder is missing or the disk is full; what stood at `path` is untouched.
     """
     path = Path(path)
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(aside, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
