@@ -98,7 +98,8 @@ def suggestion(path: str, known: Mapping[str, Any] | Sequence[str]) -> str:
         return f"; did you mean '{same_name[0]}'?"
     siblings = [key for key in known if key.rpartition(".")[0] == section]
     names = {key.rpartition(".")[2]: key for key in siblings}
-    close = [names[n] for n in difflib.get_close_matches(name, list(names), 1, 0.6)]
+    close = [key for n, key in names.items() if "".join(w[:1] for w in n.split("_")) == name]
+    close += [names[n] for n in difflib.get_close_matches(name, list(names), 1, 0.6)]
     close += difflib.get_close_matches(path, list(known), 1, 0.6)
     if not close:
         anywhere = {key.rpartition(".")[2]: key for key in known}
