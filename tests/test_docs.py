@@ -7,6 +7,8 @@ import importlib
 import pkgutil
 import re
 import shutil
+import sys
+import types
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +55,9 @@ def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     """Blocks of a page share their names, as if pasted one after another into one session."""
     monkeypatch.chdir(tmp_path)
     bring_examples(tmp_path)
-    names = {"__name__": "page"}
+    module = types.ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)  # where dataclasses look their names up
+    names = vars(module)
     for block in python_blocks(page):
         if ">>>" in block.code:
             example = doctest.DocTestParser().get_doctest(
@@ -64,7 +68,7 @@ def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
             names.update(example.globs)
         else:
             code = "\n" * (block.line - 1) + block.code  # so that a traceback names the right line
-            exec(compile(code, str(page), "exec"), names)
+            exec(compile(code, str(page), "exec", dont_inherit=True), names)
 
 
 @pytest.mark.parametrize("name", MODULES)
