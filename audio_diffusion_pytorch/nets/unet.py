@@ -17,15 +17,8 @@ from audio_diffusion_pytorch.nn import (
     pad_to,
 )
 
-from .unet_checks import (
-    check_attention,
-    check_context,
-    check_embedding,
-    check_input,
-    check_modulation,
-    level_shapes,
-    require,
-)
+from .unet_checks import check_attention, check_modulation, level_shapes, require
+from .unet_inputs import check_embedding, check_features, check_input, check_time, padded_contexts
 from .unet_keys import rename_upstream_keys
 from .unet_level import Conditions, ItemShape, UNetLevel
 
@@ -125,6 +118,7 @@ class UNetV0(nn.Module):
         self.dim, self.in_channels = dim, in_channels
         self.out_channels = in_channels if out_channels is None else out_channels
         self.factors = tuple(level.factor for level in levels)
+        self.context_channels = tuple(level.context_channels for level in levels)
         self.modulation_features = modulation_features if use_modulation else None
         self.time_embedding = TimeEmbedding(modulation_features) if use_time_conditioning else None
         self.class_embedding = (
@@ -201,27 +195,28 @@ class UNetV0(nn.Module):
         Raises:
             ValueError: if an argument is missing, of the wrong shape or of no use.
         """
+        if text is not None:
+            raise ValueError(
+                "text cannot be encoded yet: encode it beforehand and pass it as `embedding=`"
+            )
         check_input(x, self.dim, self.in_channels)
-        require(
-            text is None,
-            "text cannot be encoded yet: encode it beforehand and pass it as `embedding=`",
-        )
-        sizes = x.shape[2:]
+        batch, sizes = x.shape[0], x.shape[2:]
         multiple = prod(self.factors)
         padded = [-(-size // multiple) * multiple for size in sizes]
-        contexts = self._contexts(channels, x.shape[0], sizes, padded)
+        contexts = padded_contexts(
+            channels, self.context_channels, self.factors, batch, sizes, padded
+        )
         x = pad_to(x, padded)
-        features = self._features(x.shape[0], time, features, labels, generator)
-
+        features = self._features(batch, time, features, labels, generator)
         check_embedding(
-            embedding, embedding_mask, x.shape[0], self.embedding_features, self.needs_embedding
+            embedding, embedding_mask, batch, self.embedding_features, self.needs_embedding
         )
         if self.null_embedding is None or embedding is None:
-            require(
-                embedding_scale == 1.0 and embedding_mask_proba == 0.0,
-                "embedding_scale and embedding_mask_proba need a null embedding: build the network "
-                "with use_embedding_cfg=True and embedding_max_length",
-            )
+            if embedding_scale != 1.0 or embedding_mask_proba != 0.0:
+                raise ValueError(
+                    "embedding_scale and embedding_mask_proba need a null embedding: build the "
+                    "network with use_embedding_cfg=True and embedding_max_length"
+                )
             return crop_to(self._run(x, features, embedding, embedding_mask, contexts), sizes)
 
         null = self.null_embedding(embedding).to(embedding.dtype)
@@ -268,61 +263,24 @@ class UNetV0(nn.Module):
         generator: torch.Generator | None,
     ) -> Tensor | None:
         """Sum what modulates: given features, time, labels; `(b, modulation_features)`."""
-        if self.modulation_features is None:
-            require(features is None, "features need use_modulation=True, got False: leave them")
-        elif features is not None:
-            require(
-                features.ndim == 2 and features.shape[1] == self.modulation_features,
-                f"features must have shape (b, modulation_features={self.modulation_features}), "
-                f"got {tuple(features.shape)}: project them to that size",
-            )
-        if self.time_embedding is not None:
-            if time is None:
-                raise ValueError(
-                    "time is missing: pass times of shape (b,), or build the network with "
-                    "use_time_conditioning=False"
-                )
-            require(
-                time.ndim in (1, 2) and time.shape[0] in (1, batch),
-                f"time must have shape ({batch},) or ({batch}, n), got {tuple(time.shape)}: pass "
-                "one time an item (a time for each position is not available yet)",
-            )
-            time_features = self.time_embedding(time)
-            features = time_features if features is None else features + time_features
-        if self.modulation_features is not None and features is None:
-            raise ValueError(
-                "features are missing: without time conditioning the modulation needs `features=` "
-                "(or build the network with use_modulation=False)"
-            )
         if features is not None:
-            features = features.expand(batch, -1)
-        if self.class_embedding is None:
-            require(labels is None, "labels need a network with num_classes, got None: leave them")
-        else:
+            check_features(features, self.modulation_features, batch)
+        if self.time_embedding is not None:
+            time_features: Tensor = self.time_embedding(check_time(time, batch))
+            features = time_features if features is None else features + time_features
+        if labels is not None and self.class_embedding is None:
+            raise ValueError("labels need a network with num_classes, got None: leave them")
+        if features is None:
+            if self.modulation_features is not None:
+                raise ValueError(
+                    "features are missing: without time conditioning the modulation needs "
+                    "`features=` (or build the network with use_modulation=False)"
+                )
+            return None
+        features = features.expand(batch, -1)
+        if self.class_embedding is not None:
             features = self.class_embedding(features, labels, generator=generator)
         return features
-
-    def _contexts(
-        self,
-        channels: Sequence[Tensor | None] | None,
-        batch: int,
-        sizes: Sequence[int],
-        padded: Sequence[int],
-    ) -> list[Tensor | None]:
-        """Check the context of each level and pad it to the length of that level."""
-        contexts: list[Tensor | None] = []
-        factor = 1
-        for depth, level in enumerate(self.levels):
-            factor *= self.factors[depth]
-            if level.context_channels == 0:
-                contexts.append(None)
-                continue
-            least = [-(-size // factor) for size in sizes]
-            most = [size // factor for size in padded]
-            context = channels[depth] if channels is not None and depth < len(channels) else None
-            shape = (batch, level.context_channels)
-            contexts.append(pad_to(check_context(context, depth, shape, (least, most)), most))
-        return contexts
 
 
 def _twice(x: Tensor | None) -> Tensor | None:

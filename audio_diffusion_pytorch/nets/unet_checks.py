@@ -1,11 +1,8 @@
-"""What `UNetV0` refuses, and how it says so."""
+"""What the constructor of `UNetV0` refuses, and how it says so."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
 
 from .unet_level import LevelShape
 
@@ -14,36 +11,6 @@ def require(condition: bool, message: str) -> None:
     """Raise a ValueError with this message unless the condition holds."""
     if not condition:
         raise ValueError(message)
-
-
-def check_context(
-    context: Tensor | None, depth: int, channels: Sequence[int], sizes: Sequence[Sequence[int]]
-) -> Tensor:
-    """Return the context of a level, `(b, c, *t)`, refusing any other shape.
-
-    `channels` holds `b` and `c`, `sizes` the least and the greatest lengths `t`.
-    """
-    least, most = sizes
-    if context is not None and context.ndim == 2 + len(least):
-        lengths = zip(least, context.shape[2:], most, strict=True)
-        fits = all(low <= length <= high for low, length, high in lengths)
-        if fits and tuple(context.shape[:2]) == tuple(channels):
-            return context
-    came = "nothing" if context is None else f"shape {tuple(context.shape)}"
-    raise ValueError(
-        f"channels[{depth}] must have shape {(*channels, *least)}, got {came}: pass a list with "
-        "the context of each level"
-    )
-
-
-def check_input(x: Tensor, dim: int, in_channels: int) -> None:
-    """Refuse an input that is not `(b, in_channels, *t)` with `dim` axes of at least length 1."""
-    axes = ", ".join(["b", str(in_channels), "t", "u", "v"][: 2 + dim])
-    require(
-        x.ndim == 2 + dim and x.shape[1] == in_channels and x.numel() > 0,
-        f"the input must have shape ({axes}) and not be empty, got {tuple(x.shape)}: build the "
-        "network with other in_channels or dim, or reshape the input",
-    )
 
 
 def check_modulation(
@@ -90,37 +57,6 @@ def check_attention(
         "use_embedding_cfg needs embedding_max_length, got None: pass the most tokens of an "
         "embedding",
     )
-
-
-def check_embedding(
-    embedding: Tensor | None, mask: Tensor | None, batch: int, features: int | None, needed: bool
-) -> None:
-    """Refuse tokens and masks that do not fit `(b, n, features)` and `(b, n)`."""
-    if embedding is None:
-        require(
-            not needed,
-            "an embedding is missing: a network with cross_attentions or use_embedding_cfg needs "
-            f"`embedding=` of shape ({batch}, n, {features})",
-        )
-        require(mask is None, "embedding_mask needs an embedding, got None: pass both or none")
-        return
-    require(
-        needed,
-        "embedding needs a network with cross_attentions, got none: leave it or build the network "
-        "with them",
-    )
-    require(
-        embedding.ndim == 3 and embedding.shape[::2] == (batch, features),
-        f"embedding must have shape ({batch}, n, {features}), got {tuple(embedding.shape)}: "
-        "project it to embedding_features",
-    )
-    if mask is not None:
-        shape = tuple(embedding.shape[:2])
-        require(
-            mask.dtype == torch.bool and tuple(mask.shape) == shape,
-            f"embedding_mask must be bool of shape {shape}, got {mask.dtype} of "
-            f"{tuple(mask.shape)}: True stands for a real token",
-        )
 
 
 def level_shapes(groups: int, **lists: Sequence[int] | None) -> list[LevelShape]:

@@ -106,7 +106,6 @@ class UNetLevel(nn.Module):
     ) -> None:
         super().__init__()
         dim, channels, factor = shared.dim, level.channels, level.factor
-        self.context_channels = level.context_channels
         self.gradient_checkpointing = False
         self.down = Downsample(dim, in_channels, channels, factor)
         self.items_down = _items(level, shared)
