@@ -173,6 +173,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "nn.resnet.ConvBlock": Example(lambda cls: cls(1, 4, 8, groups=2), (2, 4, 10)),
     "nn.resnet.ResnetBlock": Example(lambda cls: cls(1, 4, 8, groups=2), (2, 4, 10)),
+    "training.ema.EMA": Example(lambda cls: cls(nn.Linear(3, 2)), (4, 3)),
 }
 
 # Bases that only users' subclasses complete: there is nothing to call.
