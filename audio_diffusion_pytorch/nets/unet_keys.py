@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from .unet import UNetV0
-    from .unet_level import UNetItem
+from torch import nn
+
+from .unet_level import UNetItem, UNetLevel
 
 
-def upstream_keys(net: UNetV0) -> dict[str, str]:
+class UNetParts(Protocol):
+    """The parts of `UNetV0` whose presence decides upstream's names."""
+
+    levels: Sequence[UNetLevel]
+    modulation_features: int | None
+    time_embedding: nn.Module | None
+    null_embedding: nn.Module | None
+
+
+def upstream_keys(net: UNetParts) -> dict[str, str]:
     """Map the prefixes of upstream's weight names to the prefixes of ours.
 
     The plugins of upstream wrap one another: time conditioning is outermost and holds the rest as
@@ -76,7 +86,9 @@ def _add_item(names: dict[str, str], item: UNetItem, theirs: str, position: int,
     return position
 
 
-def rename_upstream_keys(net: UNetV0, state_dict: dict[str, Any], prefix: str, *_: object) -> None:
+def rename_upstream_keys(
+    net: UNetParts, state_dict: dict[str, Any], prefix: str, *_: object
+) -> None:
     """Rename the weights of an upstream U-Net in `state_dict`, in place; a load pre-hook.
 
     A module-level function, so that networks that hold it can be pickled and deep-copied.

@@ -81,7 +81,8 @@ class ClassEmbedding(nn.Module):
                 f"labels must have shape ({batch}, {columns}), one column for each of num_classes="
                 f"{self.num_classes}, got {tuple(labels.shape)}: use -1 for unknown labels"
             )
-        if not torch.compiler.is_compiling():  # the check reads values, which breaks a graph
+        # The check reads values, which breaks a graph, and which meta tensors do not have.
+        if not (labels.is_meta or torch.compiler.is_compiling()):
             limits = torch.tensor(self.num_classes, device=labels.device)
             bad = (labels < NULL) | (labels >= limits)
             if bool(bad.any()):

@@ -292,3 +292,19 @@ def test_calls_that_do_not_fit_are_refused_in_one_line(changes, call, message):
     with pytest.raises(ValueError, match=message) as error:
         net(**inputs)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.gpu
+def test_cuda_equals_cpu_and_trains_under_autocast(small_unet):
+    net = small_unet(num_classes=4)
+    x, labels = torch.randn(2, 2, 37), torch.tensor([0, -1])
+    expected = net.eval()(x, TIME, labels=labels)
+    net, x, labels, time = net.cuda(), x.cuda(), labels.cuda(), TIME.cuda()
+    torch.testing.assert_close(
+        net(x, time, labels=labels).cpu(), expected, atol=2e-3, rtol=2e-3
+    )  # TensorFloat-32 convolutions
+    net.train()
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        out = net(x, time, labels=labels, generator=torch.Generator().manual_seed(0))
+    out.float().square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
