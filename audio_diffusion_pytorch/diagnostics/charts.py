@@ -77,7 +77,8 @@ def curve_svg(
         for index, (name, line) in enumerate(points.items())
     )
     scale = f"{escape(y_label)}, {'logarithmic' if log else 'linear'} axis"
-    return f'<p class="legend"><span>{scale}</span>{keys}</p><div class="wide chart">{"".join(parts)}</div>'
+    legend = f'<p class="legend"><span>{scale}</span>{keys}</p>'
+    return f'{legend}<div class="wide chart">{"".join(parts)}</div>'
 
 
 def sound_svg(audio: Tensor, sample_rate: int, title: str) -> str:

@@ -254,5 +254,8 @@ def save_config(config: Any, path: str | Path) -> None:
     """
     import yaml
 
-    text = yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True, width=1000)
+    plain = config_to_dict(config)
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=1000)
+    if any(mark in text for mark in "\x85\u2028\u2029"):  # line breaks that PyYAML would lose
+        text = yaml.safe_dump(plain, sort_keys=False, width=1000)
     write_aside(path, text)

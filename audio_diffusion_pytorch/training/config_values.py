@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -89,7 +90,8 @@ def _to_int(raw: Any) -> int:
         try:
             return int(raw)
         except ValueError:
-            raw = _to_float(raw) if "e" in raw.lower() else None  # 1e5 is a fair way to say 100000
+            # 1e5 is a fair way to say 100000; 1.0 is not an int.
+            raw = float(raw) if re.fullmatch(r"\s*[+-]?\d+e\+?\d+\s*", raw.lower()) else None
     if isinstance(raw, float) and raw.is_integer():
         return int(raw)
     raise WrongTypeError("int")
