@@ -66,7 +66,8 @@ def read_audio(
     """A stretch of a sound file as `(c, t)` float32 and its sample rate in Hz.
 
     The result holds fewer than `num_frames` samples (maybe none) where the file ends earlier.
-    It equals the same slice of the whole file, sample by sample, in every format.
+    It equals the same slice of the whole file, sample by sample, in every format (but for bands
+    of noise that an AAC encoder left to the decoder to draw).
 
     Args:
         path: WAV, FLAC, OGG, MP3, AIFF, ... or, with the extra `[m4a]`, M4A, AAC, MP4, WMA.

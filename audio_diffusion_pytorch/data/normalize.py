@@ -76,7 +76,7 @@ def limit(audio: Tensor, sample_rate: int, ceiling_db: float = -0.1) -> Tensor:
     ceiling = 10 ** (ceiling_db / 20)
     if peak(audio) <= ceiling:
         return audio
-    needed = (ceiling / audio.abs().amax(dim=0).clamp_min(ceiling)).double()
+    needed = (ceiling / audio.double().abs().amax(dim=0)).clamp_max(1.0)
     reach = max(1, round(0.005 * sample_rate))
     padded = torch.nn.functional.pad(needed[None], (2 * reach, 2 * reach), value=1.0)
     least = -torch.nn.functional.max_pool1d(-padded, 2 * reach + 1, stride=1)

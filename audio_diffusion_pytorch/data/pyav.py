@@ -29,7 +29,8 @@ def read_with_av(path: Path, start: int = 0, num_frames: int | None = None) -> t
 
     MP4 files are sought: decoding begins a quarter second early and the time stamps say which
     samples to keep. Other containers have clocks coarser than a sample, or none, so they are
-    decoded from the beginning.
+    decoded from the beginning. A stretch equals the same slice of the whole file, but for AAC's
+    noise substitution: in bands that an encoder marked as noise, the decoder draws its own.
     """
     with import_av(path).open(str(path)) as container:
         stream = _audio_stream(container)
