@@ -82,7 +82,7 @@ PIP_TROUBLE = [
 
 
 class StepError(Exception):
-    """A step went wrong; the text is the whole message for the user."""
+    """A step went wrong; the text is the whole message for the user, a line for each cause."""
 
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
@@ -263,7 +263,7 @@ def check(arguments: list[str]) -> None:
         except StepError as failure:
             failed.append(str(failure))
     if failed:
-        raise StepError("; ".join(failed))
+        raise StepError("\n      ".join(failed))
     say("all checks passed")
 
 
