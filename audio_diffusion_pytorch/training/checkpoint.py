@@ -8,6 +8,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,8 +62,10 @@ def write_aside(path: str | Path, write: Callable[[Any], object]) -> Path:
         os.replace(aside, path)
     except BaseException as error:
         cause = (watched.error if watched else None) or error
-        written = aside.stat().st_size if aside.exists() else 0
-        aside.unlink(missing_ok=True)
+        written = 0
+        with suppress(OSError):
+            written = aside.stat().st_size
+            aside.unlink()
         if isinstance(cause, OSError):
             raise _saving_error(path, cause, written) from error
         raise

@@ -1,0 +1,225 @@
+"""What happens around the steps: rows of the curve, validation, samples, checkpoints, the plan."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .checkpoint import CheckpointFolder, find_checkpoint, load_checkpoint
+from .distributed import Processes
+from .loggers import Logger, Resumable
+from .precision import Precision
+from .progress import Progress, words_for
+from .train_config import TrainConfig
+from .train_state import TrainState, resume_warnings
+from .validation import Validation, silenced
+
+
+@dataclass(eq=False)
+class Upkeep:
+    """The housekeeping of one run. All processes call the same methods at the same steps.
+
+    Attributes:
+        state: What a checkpoint holds.
+        config: The numbers.
+        processes: This process among the others.
+        folder: The run folder.
+        loggers: Where the rows go.
+        on_sample: Called with the averaged model and the step.
+        settings: Kept in each checkpoint.
+        validation: The fixed validation, if there is one.
+        baseline: The network to silence for the reference beside the validation loss.
+    """
+
+    state: TrainState
+    config: TrainConfig
+    processes: Processes
+    folder: Path
+    loggers: Sequence[Logger] = ()
+    on_sample: Callable[[nn.Module, int], None] | None = None
+    settings: Mapping[str, Any] | None = None
+    validation: Validation | None = None
+    baseline: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        """Set up what a session counts from zero."""
+        folder = self.folder / "checkpoints"
+        self.checkpoints = CheckpointFolder(folder, self.config.keep_checkpoints)
+        self.progress = Progress(0, enabled=False)
+        self.saved_step = self.validated_step = -1
+        self.row_loss = math.nan
+        self.row_started, self.row_step = time.perf_counter(), 0
+        self.zero_predictor: dict[str, float] | None = None
+
+    def resume(self, where: bool | str | Path) -> None:
+        """Go on from the checkpoint at `where`; True means the newest of this run, if any."""
+        try:
+            path = find_checkpoint(self.folder if where is True else str(where))
+        except FileNotFoundError:
+            if where is not True:
+                raise
+            self._rewind_loggers()
+            return  # killed before the first checkpoint: the start is the same each time
+        state, content = self.state, load_checkpoint(path)
+        if self.config.precision == "auto":
+            state.precision = Precision(**content["precision"])
+            state.scaler = state.precision.scaler(self.processes.device)
+        state.load(content, self.config, path)
+        self.saved_step = state.step if path == self.checkpoints.last else -1
+        self._rewind_loggers()
+        if self.processes.is_main:
+            print(f"resumed from {path} at step {state.step}", flush=True)
+            for line in resume_warnings(content, self.config, self.processes.world_size):
+                print(line, flush=True)
+
+    def begin(self) -> None:
+        """Start the clock and the bar."""
+        state = self.state
+        self.progress = Progress(state.step, self.processes.is_main)
+        self.progress.note(f"precision {state.precision.name} ({state.precision.reason})")
+        self.row_started, self.row_step = time.perf_counter(), state.step
+        state.planner.start(state.step, state.seconds)
+
+    def after_step(self, rate: float, gradient_norm: float) -> None:
+        """All that is due after a step."""
+        state, config = self.state, self.config
+        moved = self._review_plan()
+        self._report(rate, gradient_norm)
+        best = _due(state.step, config.validate_every) and self._validate()
+        if best or moved or _due(state.step, config.checkpoint_every):
+            self._save(best)
+        if _due(state.step, config.sample_every) and self.on_sample and self.processes.is_main:
+            with torch.no_grad():
+                self.on_sample(state.ema.module, state.step)
+
+    def finish(self, reason: str) -> None:
+        """Validate, save and say how the run ended; a signal only saves."""
+        state, last = self.state, self.checkpoints.last
+        complete = reason in ("finished", "time limit")
+        best = complete and self.validated_step != state.step and self._validate()
+        if best or self.saved_step != state.step:
+            self._save(best)
+        self.processes.barrier()
+        spent = words_for(state.seconds)
+        share = 100 * state.planner.plan.progress(state.step)
+        if reason == "finished":
+            text = f"trained {state.step} steps in {spent}"
+        elif reason == "time limit":
+            text = (
+                f"time limit: stopped at step {state.step} after {spent}, {share:.0f} % of the plan"
+            )
+        else:
+            text = f"{reason}: saved {last} at step {state.step}; go on with --resume"
+        self.progress.note(text)
+
+    def recent_loss(self) -> float:
+        """The mean loss since the last row of the curve, or that row's."""
+        steps = self.state.window_steps
+        return self.state.window_loss / steps if steps else self.row_loss
+
+    def _review_plan(self) -> bool:
+        """Fit the plan to the time limit; the first process's clock decides for all."""
+        state, processes = self.state, self.processes
+        planner, before = state.planner, state.planner.plan
+        if planner.max_seconds is None:
+            return False
+        moved = planner.review(state.step, state.seconds) if processes.is_main else False
+        planner.plan, moved = processes.from_main((planner.plan, moved))
+        if moved:
+            total, limit = planner.plan.total_steps, words_for(planner.max_seconds)
+            self.progress.note(
+                f"{total} steps fit into {limit}"
+                if before.total_steps is None
+                else f"step {state.step}: the pace changed, the run now ends at step {total} "
+                f"(was {before.total_steps}) to end within {limit}"
+            )
+        return moved
+
+    def _rewind_loggers(self) -> None:
+        """Have the rows forgotten that were written after the checkpoint."""
+        if self.processes.is_main:
+            for logger in self.loggers:
+                if isinstance(logger, Resumable):
+                    logger.resume(self.state.step)
+
+    def _report(self, rate: float, gradient_norm: float) -> None:
+        state, config = self.state, self.config
+        mean = self.recent_loss()
+        total = state.planner.plan.total_steps
+        self.progress.update(state.step, total, mean, self._seconds_left())
+        if not _due(state.step, config.log_every):
+            return
+        now = time.perf_counter()
+        steps = state.step - self.row_step
+        items = steps * config.batch_size * config.accumulate * self.processes.world_size
+        self._scalars(
+            {
+                "train/loss": mean,
+                "train/learning_rate": rate,
+                "train/gradient_norm": gradient_norm,
+                "train/items_per_second": items / max(1e-9, now - self.row_started),
+                "train/seconds": state.seconds,
+            }
+        )
+        self.row_loss, self.row_started, self.row_step = mean, now, state.step
+        state.window_loss, state.window_steps = 0.0, 0
+
+    def _seconds_left(self) -> float | None:
+        state = self.state
+        limit, total = state.planner.max_seconds, state.planner.plan.total_steps
+        by_clock = math.inf if limit is None else limit - state.seconds
+        by_steps = math.inf
+        if total is not None:
+            by_steps = (total - state.step) * state.seconds / max(1, state.step)
+        left = min(by_clock, by_steps)
+        return max(0.0, left) if math.isfinite(left) else None
+
+    def _scalars(self, values: dict[str, float]) -> None:
+        if self.processes.is_main:
+            for logger in self.loggers:
+                logger.scalars(self.state.step, values)
+
+    def _validate(self) -> bool:
+        """Log the validation losses; returns whether the averaged weights are the best so far."""
+        if self.validation is None:
+            return False
+        state = self.state
+        mean = self.validation(state.ema.module, state.precision)
+        raw = self.validation(state.model, state.precision)["loss"]
+        values = {f"validation/{name}": value for name, value in mean.items()}
+        values["validation/loss_raw_weights"] = raw
+        beside = ""
+        if self.baseline is not None and self.zero_predictor is None:
+            with silenced(self.baseline):
+                self.zero_predictor = self.validation(state.model, state.precision)
+        if self.zero_predictor is not None:
+            zero = {f"zero_predictor/{name}": value for name, value in self.zero_predictor.items()}
+            values.update(zero)
+            beside = f" (a network that answers zero: {zero['zero_predictor/loss']:.4f})"
+        self.validated_step = state.step
+        self._scalars(values)
+        self.progress.note(
+            f"step {state.step}: validation loss {mean['loss']:.4f}, raw weights {raw:.4f}{beside}"
+        )
+        if not mean["loss"] < state.best_loss:
+            return False
+        state.best_loss, state.best_step = mean["loss"], state.step
+        return True
+
+    def _save(self, best: bool) -> None:
+        state = self.state
+        self.saved_step = state.step
+        if self.processes.is_main:
+            content = state.to_checkpoint(self.config, self.processes.world_size, self.settings)
+            self.checkpoints.save(state.step, content, state.ema.module, best)
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
