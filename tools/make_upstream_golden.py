@@ -5,8 +5,9 @@ Run once, in a virtual environment of its own that holds the old release:
     pip install torch numpy audio-diffusion-pytorch==0.1.3
     python tools/make_upstream_golden.py tests/golden
 
-It writes one `upstream_unet_NAME.npz` for each network below: the arguments, the weights, the
-inputs and the output, all float32 and small. torchaudio is replaced by an empty module, since the
+It writes one `upstream_unet_NAME.npz` for each network below (the arguments, the weights, the
+inputs and the output, all float32 and small) and `upstream_model.npz`, a whole `DiffusionModel`
+with its loss and a sample. torchaudio is replaced by an empty module, since the
 old package imports it but the networks do not use it.
 """
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 import json
 import sys
 import types
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -129,12 +132,35 @@ def make_case(net_type: type, arguments: dict, call: dict) -> dict[str, np.ndarr
     return result | {"arguments": np.array(json.dumps([arguments, settings]))}
 
 
+def make_model(model_type: Callable, net_type: type) -> dict[str, np.ndarray]:
+    """Run a whole model of upstream's: the loss after a known seed, and a sample in 10 steps."""
+    arguments = {**BASE, **README, **HEADS, **MODULATION}
+    del arguments["dim"]
+    model = model_type(net_type, **arguments)
+    audio, noise = 0.5 * torch.randn(3, 2, 256), torch.randn(2, 2, 256)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        loss = model(audio)
+    arrays = {
+        "loss": loss,
+        "audio": audio,
+        "noise": noise,
+        "sample": model.sample(noise, num_steps=10),
+    }
+    state = model.state_dict()  # the network stands in it three times
+    arrays |= {f"weight/{name}": value for name, value in state.items() if name.startswith("net.")}
+    return {name: value.numpy() for name, value in arrays.items()} | {
+        "arguments": np.array(json.dumps(arguments)),
+        "keys": np.array(json.dumps(list(state))),
+    }
+
+
 def main() -> None:
     """Write all cases into the folder given as the only argument."""
     stub = types.ModuleType("torchaudio")
     stub.transforms = types.ModuleType("torchaudio.transforms")  # type: ignore[attr-defined]
     sys.modules |= {"torchaudio": stub, "torchaudio.transforms": stub.transforms}
-    from audio_diffusion_pytorch import UNetV0
+    from audio_diffusion_pytorch import DiffusionModel, UNetV0, VDiffusion, VSampler
 
     folder = Path(sys.argv[1])
     for seed, (name, (arguments, call)) in enumerate(CASES.items()):
@@ -142,6 +168,11 @@ def main() -> None:
         arrays = make_case(UNetV0, arguments, call)
         np.savez_compressed(folder / f"upstream_unet_{name}.npz", **arrays)
         print(f"{name}: output rms {np.sqrt((arrays['output'] ** 2).mean()):.3f}")
+    torch.manual_seed(len(CASES))
+    parts = {"diffusion_t": VDiffusion, "sampler_t": VSampler}
+    arrays = make_model(partial(DiffusionModel, **parts), UNetV0)
+    np.savez_compressed(folder / "upstream_model.npz", **arrays)
+    print(f"model: loss {arrays['loss']:.4f}")
 
 
 if __name__ == "__main__":

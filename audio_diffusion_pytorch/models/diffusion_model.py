@@ -100,6 +100,7 @@ class DiffusionModel(nn.Module):
         num_steps: int = 30,
         *,
         generator: Generator | None = None,
+        noise: Tensor | None = None,
         guidance: float = 1.0,
         show_progress: bool = False,
         **cond: Any,
@@ -111,6 +112,7 @@ class DiffusionModel(nn.Module):
             length: Samples each; any length, best near the training length.
             num_steps: Sampler steps, one net call each (on a doubled batch under guidance).
             generator: Makes the start noise repeatable; on the device of the model.
+            noise: Start noise of `latent_shape(num_items, length)` instead of drawn noise.
             guidance: Scale of classifier-free guidance on `labels`; 1 is off.
             show_progress: Show a progress bar.
             **cond: For the net: `labels (num_items, k)`, ...
@@ -122,9 +124,12 @@ class DiffusionModel(nn.Module):
             raise ValueError(
                 f"generate needs at least 1 item of at least 1 sample, got {num_items} of {length}"
             )
-        parameter = next(self.parameters())
+        weights = next(self.parameters())
         shape = self.latent_shape(num_items, length)
-        noise = randn(shape, generator=generator, device=parameter.device, dtype=parameter.dtype)
+        if noise is None:
+            noise = randn(shape, generator=generator, device=weights.device, dtype=weights.dtype)
+        elif noise.shape != shape:
+            raise ValueError(f"noise must be {shape} for this request, got {tuple(noise.shape)}")
         if guidance != 1.0:
             labels = cond.get("labels")
             if labels is None:

@@ -1,0 +1,186 @@
+"""DiffusionModel against upstream 0.1.3, as a module, and around a transform."""
+
+import copy
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from audio_diffusion_pytorch import MDCT, DiffusionModel, UNetV0, VDiffusion, VSampler
+from audio_diffusion_pytorch.data import read_audio
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "upstream_model.npz"
+SMALL = {"channels": [8, 16], "factors": [1, 2], "items": [1, 1], "modulation_features": 32}
+
+
+def small_model(**changes):
+    return DiffusionModel(UNetV0, in_channels=1, **{**SMALL, **changes})
+
+
+def spectral_model(**changes):
+    transform = MDCT(16)
+    changes = {"autoencoder": transform, "in_channels": 16, **changes}
+    return DiffusionModel(UNetV0, **{**SMALL, **changes})
+
+
+@pytest.fixture
+def notes(piano_folder):
+    """Four real notes, (4, 1, 2048)."""
+    files = sorted(piano_folder.glob("*_ff.flac"))[::16][:4]
+    return torch.stack([read_audio(f, num_frames=2048)[0] for f in files])
+
+
+def upstream():
+    """Upstream's arguments, figures and its state dict with the network three times over."""
+    arrays = np.load(GOLDEN)
+    weights = {
+        key.removeprefix("weight/net."): torch.from_numpy(arrays[key])
+        for key in arrays.files
+        if key.startswith("weight/")
+    }
+    state = {}
+    for key in json.loads(str(arrays["keys"])):
+        for prefix in ("diffusion.net.", "sampler.net.", "net."):
+            if key.startswith(prefix):
+                state[key] = weights[key.removeprefix(prefix)]
+                break
+    figures = {k: torch.from_numpy(arrays[k]) for k in ("loss", "audio", "noise", "sample")}
+    return json.loads(str(arrays["arguments"])), state, figures
+
+
+def test_upstream_weights_load_and_give_upstreams_loss_and_sound():
+    arguments, state, figures = upstream()
+    assert sum(key.startswith("sampler.net.") for key in state) > 50  # it is the triple form
+    model = DiffusionModel(UNetV0, diffusion_t=VDiffusion, sampler_t=VSampler, **arguments)
+    model.load_state_dict(state)
+    torch.manual_seed(1)  # upstream draws its times, then its noise, from the global generator
+    with torch.no_grad():
+        torch.testing.assert_close(model(figures["audio"]), figures["loss"], atol=1e-5, rtol=1e-5)
+    sample = model.sample(figures["noise"], num_steps=10)
+    torch.testing.assert_close(sample, figures["sample"], atol=1e-5, rtol=1e-5)
+
+
+def test_state_dict_holds_the_network_once(tmp_path):
+    model = small_model()
+    state = model.state_dict()
+    assert all(key.startswith("net.") for key in state)
+    save_file(state, tmp_path / "model.safetensors")  # refuses shared tensors
+    torch.manual_seed(3)
+    other = small_model()
+    other.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    noise = torch.randn(1, 1, 64)
+    assert torch.equal(other.sample(noise, 3), model.sample(noise, 3))
+    assert other.net is other.diffusion.net is other.sampler.net
+
+
+def test_a_zeroed_copy_differs_and_leaves_the_original_alone():
+    """What upstream's closures broke: a deep copy computes with its own weights."""
+    model = small_model()
+    noise = torch.randn(1, 1, 64)
+    before = model.sample(noise, 3)
+    other = copy.deepcopy(model)
+    assert torch.equal(other.sample(noise, 3), before)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    assert not torch.allclose(other.sample(noise, 3), before)
+    assert torch.equal(model.sample(noise, 3), before)
+
+
+def test_pickle_round_trip(notes):
+    model = spectral_model()
+    model.fit_normalizer([notes])
+    noise = torch.randn(model.latent_shape(1, 500))
+    other = pickle.loads(pickle.dumps(model))
+    assert torch.equal(other.sample(noise, 2), model.sample(noise, 2))
+    assert other.net is other.diffusion.net
+
+
+def test_prefixes_reach_their_parts_and_unknown_names_are_refused():
+    class Fixed:
+        def __call__(self, num_samples, device):
+            return torch.full((num_samples,), 0.5)
+
+    schedule = torch.nn.Identity()
+    model = small_model(diffusion_sigma_distribution=Fixed(), sampler_schedule=schedule)
+    assert isinstance(model.diffusion.sigma_distribution, Fixed)
+    assert model.sampler.schedule is schedule
+    with pytest.raises(TypeError, match="shedule"):
+        small_model(sampler_shedule=schedule)
+
+
+def test_the_loss_is_that_of_the_normalised_spectrum(notes):
+    """model(audio) = objective(normalise(encode(audio))), draw for draw."""
+    model = spectral_model()
+    model.fit_normalizer([notes])
+    z = model.encode(notes)
+    torch.testing.assert_close(z.std((0, 2), correction=0), torch.ones(16), atol=2e-2, rtol=0)
+    direct = model.diffusion(z, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(model(notes, generator=torch.Generator().manual_seed(5)), direct)
+    torch.testing.assert_close(model.decode(z), notes, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 100, 1003])
+def test_generate_gives_the_length_asked_for(notes, length):
+    for model in (small_model(), spectral_model()):
+        model.fit_normalizer([notes])
+        sounds = model.generate(2, length, 2, generator=torch.Generator().manual_seed(0))
+        assert sounds.shape == (2, 1, length)
+        again = model.generate(2, length, 2, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(sounds, again)
+
+
+def test_trained_on_one_note_it_makes_that_note(piano_folder):
+    """The whole road on a real file: overfit one piano note, generate, compare spectra."""
+    note = read_audio(piano_folder / "069_A4_mf.flac", num_frames=2048)[0][None]
+    model = DiffusionModel(
+        UNetV0, autoencoder=MDCT(64), in_channels=64, channels=[64, 64], factors=[1, 2],
+        items=[1, 1], modulation_features=64,
+    )  # fmt: skip
+    model.fit_normalizer([note])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(300):
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * 0.5 * (1 + math.cos(math.pi * step / 300))
+        loss = model(note.expand(8, -1, -1), generator=generator)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    made = model.generate(1, 2048, 30, generator=generator)
+    error = (made - note).square().mean() / note.square().mean()
+    assert error < 0.05  # within 13 dB of the note itself, from noise
+
+
+def test_labels_and_guidance_pass_through():
+    model = small_model(num_classes=(3, 2))
+    labels = torch.tensor([[0, 1], [2, -1]])
+    kept = {"generator": torch.Generator().manual_seed(0), "labels": labels}
+    plain = model.generate(2, 64, 2, **kept)
+    kept["generator"] = torch.Generator().manual_seed(0)
+    guided = model.generate(2, 64, 2, guidance=3.0, **kept)
+    assert plain.shape == guided.shape and not torch.allclose(plain, guided)
+    with pytest.raises(ValueError, match="needs labels"):
+        model.generate(2, 64, 2, guidance=3.0)
+
+
+def test_sampling_leaves_the_mode_and_takes_no_gradient():
+    model = small_model(num_classes=2).train()
+    sound = model.generate(1, 32, 1, labels=torch.zeros(1, dtype=torch.long))
+    assert model.training and model.net.training and not sound.requires_grad
+
+
+def test_requests_that_cannot_work_are_named(notes):
+    model = spectral_model()
+    with pytest.raises(ValueError, match="fit_normalizer"):
+        model(notes)
+    with pytest.raises(ValueError, match="at least 1 item"):
+        model.generate(0, 64)
+    with pytest.raises(ValueError, match=r"noise must be \(1, 16, 4\)"):
+        model.generate(1, 64, noise=torch.zeros(1, 16, 5))
