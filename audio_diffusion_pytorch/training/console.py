@@ -32,7 +32,7 @@ class _Tee:
             # A blank redraw (a bar being wiped) must not eat the text before it was logged.
             self._line = _after_return(self._line)
             if done:
-                self._to_log("".join(f"{_visible(line)}\n" for line in done))
+                self.log_only("".join(f"{_visible(line)}\n" for line in done))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -47,10 +47,11 @@ class _Tee:
         with self._lock:
             line = _visible(self._line)
             if line.strip():
-                self._to_log(line + "\n")
+                self.log_only(line + "\n")
             self._line = ""
 
-    def _to_log(self, text: str) -> None:
+    def log_only(self, text: str) -> None:
+        """Writes to the log and not to the console."""
         # A full disk must stop the run where it saves, with its own message, not in a print.
         with contextlib.suppress(OSError, ValueError):
             self._log.write(text)
@@ -81,22 +82,22 @@ def tee_console(path: str | Path) -> Iterator[None]:
     Raises:
         OSError: the file cannot be opened.
     """
-    with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} ---\n")
-        log.flush()
-        lock = threading.RLock()
-        outer = sys.stdout, sys.stderr
-        tees = _Tee(outer[0], log, lock), _Tee(outer[1], log, lock)
-        sys.stdout, sys.stderr = cast(TextIO, tees[0]), cast(TextIO, tees[1])
-        try:
-            yield
-        except BaseException:
-            for tee in tees:
-                tee.finish()
-            with contextlib.suppress(OSError):
-                log.write(traceback.format_exc())
-            raise
-        finally:
-            sys.stdout, sys.stderr = outer
-            for tee in tees:
-                tee.finish()
+    log = open(path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    lock = threading.RLock()
+    outer = sys.stdout, sys.stderr
+    tees = _Tee(outer[0], log, lock), _Tee(outer[1], log, lock)
+    tees[0].log_only(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} ---\n")
+    sys.stdout, sys.stderr = cast(TextIO, tees[0]), cast(TextIO, tees[1])
+    try:
+        yield
+    except BaseException:
+        for tee in tees:
+            tee.finish()
+        tees[1].log_only(traceback.format_exc())
+        raise
+    finally:
+        sys.stdout, sys.stderr = outer
+        for tee in tees:
+            tee.finish()
+        with contextlib.suppress(OSError):
+            log.close()

@@ -96,6 +96,8 @@ class JSONLinesLogger:
     def resume(self, step: int) -> None:
         """Drops the lines after `step`, which a resumed run writes anew."""
         self.close()
+        if not self.path.exists():
+            return
         kept = [line for line, values in _lines(self.path) if values["step"] <= step]
         write_aside(self.path, "".join(f"{line}\n" for line in kept))
 
