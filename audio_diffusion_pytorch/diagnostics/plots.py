@@ -145,7 +145,7 @@ def save_spectrogram(
     seconds = sound.shape[-1] / sample_rate
     figure, (top, bottom) = _figure(7.0, 4.2, rows=2, ratios=(1, 3))
     low, high, times = _outline(torch.nan_to_num(sound), seconds)
-    top.fill_between(times, low, high, color="#3b528b", linewidth=0.5)
+    top.fill_between(times.numpy(), low.numpy(), high.numpy(), color="#3b528b", linewidth=0.5)
     limit = max(1.0, float(high.max()), float(-low.min()))
     top.set(xlim=(0, seconds), ylim=(-limit, limit), yticks=[-limit, 0, limit], xticklabels=[])
     top.set_yticklabels([f"{-limit:.3g}", "0", f"{limit:.3g}"])
@@ -153,7 +153,9 @@ def save_spectrogram(
     edges_t = torch.linspace(0, seconds, level.shape[1] + 1)
     ratio = frequencies[1] / frequencies[0]
     edges_f = torch.cat([frequencies, frequencies[-1:] * ratio]) / ratio.sqrt()
-    mesh = bottom.pcolormesh(edges_t, edges_f, level, cmap="magma", vmin=FLOOR_DB, vmax=0)
+    mesh = bottom.pcolormesh(
+        edges_t.numpy(), edges_f.numpy(), level.numpy(), cmap="magma", vmin=FLOOR_DB, vmax=0
+    )
     mesh.set_rasterized(True)
     bottom.set_yscale("log")
     ticks = frequency_ticks(float(edges_f[0]), float(edges_f[-1]))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from audio_diffusion_pytorch.diagnostics.plots import (
+    _COLOURS,
     FLOOR_DB,
     log_spectrogram,
     loss_curve_image,
@@ -34,10 +35,8 @@ def test_a_tone_is_the_loudest_row_at_its_frequency(sample_rate, frequency):
     found = float(frequencies[middle.argmax()])
     width = sample_rate / 2 ** max(8, round(math.log2(0.064 * sample_rate)))  # of one bin, Hz
     assert abs(found - frequency) < max(0.04 * frequency, width)
-    # Three octaves below there is nothing but the window's foot.
-    assert middle[frequencies < frequency / 8].numel() == 0 or (
-        middle[frequencies < frequency / 8].max() < -40
-    )
+    # Further below there is nothing but the window's foot.
+    assert (middle[frequencies < frequency - 8 * width] < -40).all()
 
 
 def test_a_click_is_the_loudest_column_at_its_time():
@@ -73,12 +72,9 @@ def test_high_frequencies_are_on_top_and_brighter_is_louder():
     low = spectrogram_image(tone(100), 16000).sum(-1).mean(1)
     high = spectrogram_image(tone(6000), 16000).sum(-1).mean(1)
     assert low.argmax() > 80 and high.argmax() < 20
-    ramp = torch.linspace(FLOOR_DB, 0, 500)
-    from audio_diffusion_pytorch.diagnostics import plots
-
-    colours = torch.tensor(plots._COLOURS, dtype=torch.float32)
+    colours = torch.tensor(_COLOURS, dtype=torch.float32)
     lightness = (colours * torch.tensor([0.2126, 0.7152, 0.0722])).sum(1)
-    assert (lightness.diff() > 0).all() and ramp.numel() == 500
+    assert (lightness.diff() > 0).all()
 
 
 def test_what_is_not_one_sound_is_refused():
