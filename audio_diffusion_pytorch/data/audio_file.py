@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ SOUNDFILE_SUFFIXES = (
 )  # fmt: skip
 AV_SUFFIXES = (".m4a", ".aac", ".mp4", ".wma", ".m4b", ".mka", ".webm")
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES + AV_SUFFIXES
+
+_Answer = TypeVar("_Answer")
 
 # MP3 and Vorbis headers may promise an encoder's padding; more than this missing is a cut file.
 _LOSSY_SLACK = 4608
@@ -52,9 +55,7 @@ def audio_info(path: str | Path) -> AudioInfo:
     cut short; ImportError naming the extra when only PyAV could read it.
     """
     path = _existing(path)
-    with _one_line_errors(path):
-        by_av = _goes_to_av(path)
-        info = AudioInfo(*(info_with_av(path) if by_av else info_with_soundfile(path)))
+    info = AudioInfo(*_by_either(path, info_with_soundfile, info_with_av))
     if min(info.num_frames, info.channels, info.sample_rate) <= 0:
         raise AudioFileError(f"{path}: holds no samples; {REMEDY}")
     return info
@@ -85,15 +86,12 @@ def read_audio(
             f"start and num_frames must be at least 0, got {start} and {num_frames} for {path}"
         )
     path = _existing(path)
-    with _one_line_errors(path):
-        if path.suffix.lower() in AV_SUFFIXES:
-            return _finite(path, *read_with_av(path, start, num_frames))
-        try:
-            return _finite(path, *read_with_soundfile(path, start, num_frames))
-        except soundfile_error():
-            if not _goes_to_av(path):
-                raise
-        return _finite(path, *read_with_av(path, start, num_frames))
+    audio, rate = _by_either(
+        path,
+        lambda file: read_with_soundfile(file, start, num_frames),
+        lambda file: read_with_av(file, start, num_frames),
+    )
+    return _finite(path, audio), rate
 
 
 def read_blocks(path: str | Path, block_frames: int = 1 << 20) -> Iterator[tuple[Tensor, int]]:
@@ -116,7 +114,7 @@ def read_blocks(path: str | Path, block_frames: int = 1 << 20) -> Iterator[tuple
         )
         for audio, rate in blocks:
             position += audio.shape[1]
-            yield _finite(path, audio, rate)
+            yield _finite(path, audio), rate
     check_complete(path, position, info.num_frames)
 
 
@@ -128,11 +126,11 @@ def check_complete(path: Path, num_frames: int, wanted: int) -> None:
         )
 
 
-def _finite(path: Path, audio: Tensor, rate: int) -> tuple[Tensor, int]:
+def _finite(path: Path, audio: Tensor) -> Tensor:
     count = audio.numel() - int(torch.isfinite(audio).sum())
     if count:
         raise AudioFileError(f"{path}: holds {count} NaN or infinite samples; {REMEDY}")
-    return audio, rate
+    return audio
 
 
 def _goes_to_av(path: Path) -> bool:
@@ -142,11 +140,30 @@ def _goes_to_av(path: Path) -> bool:
     return not opens_with_soundfile(path) and find_spec("av") is not None
 
 
+def _by_either(
+    path: Path, by_soundfile: Callable[[Path], _Answer], by_av: Callable[[Path], _Answer]
+) -> _Answer:
+    """The first way's answer, or the second's for files that soundfile does not know."""
+    with _one_line_errors(path):
+        if path.suffix.lower() in AV_SUFFIXES:
+            return by_av(path)
+        try:
+            return by_soundfile(path)
+        except soundfile_error():
+            if not _goes_to_av(path):
+                raise
+        return by_av(path)
+
+
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no sound file {path}")
-    if path.stat().st_size == 0:
+    try:
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no sound file {path}")
+        size = path.stat().st_size
+    except PermissionError as error:
+        raise AudioFileError(_refusal(path, error)) from error
+    if size == 0:
         raise AudioFileError(f"{path}: empty file (0 bytes); {REMEDY}")
     return path
 

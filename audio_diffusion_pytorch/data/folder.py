@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from audio_diffusion_pytorch.data.clip import Clip
@@ -135,6 +136,11 @@ class AudioFolder(Dataset[Clip]):
     def files(self) -> list[str]:
         """Relative names of the files the clips come from."""
         return [file.name for file in self._files]
+
+    @property
+    def file_labels(self) -> dict[str, Tensor]:
+        """The class indices `(k,)` of each file, by its relative name."""
+        return dict(zip(self.files, self._labels, strict=True))
 
     def __len__(self) -> int:
         return self._ends[-1]
