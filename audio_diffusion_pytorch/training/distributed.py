@@ -121,8 +121,8 @@ def start_processes(
         environment: By default the process's own.
 
     Raises:
-        ValueError: The environment says several processes but not which this is.
-        RuntimeError: The group has another size than torchrun promised.
+        ValueError: The environment says several processes but not which this is, or the group has
+            another size than torchrun promised.
     """
     environment = os.environ if environment is None else environment
     world_size = int(environment.get("WORLD_SIZE", "1"))
@@ -141,7 +141,7 @@ def start_processes(
         owns_group = True
     found = dist.get_world_size() if dist.is_initialized() else 1
     if found != world_size and "WORLD_SIZE" in environment:
-        raise RuntimeError(
+        raise ValueError(
             f"torchrun promised {world_size} processes but the group has {found}: every process "
             "would train alone; let nothing else call init_process_group"
         )

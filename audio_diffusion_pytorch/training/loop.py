@@ -31,7 +31,7 @@ from .upkeep import Upkeep
 from .validation import Validation
 
 
-class TrainingError(RuntimeError):
+class TrainingError(FloatingPointError):
     """Training cannot go on; one line that says at which step, on which files, and the remedy."""
 
 

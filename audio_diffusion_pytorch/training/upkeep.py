@@ -21,6 +21,9 @@ from .train_config import TrainConfig
 from .train_state import TrainState, resume_warnings
 from .validation import Validation, silenced
 
+SLOW_VALIDATION = 10.0
+"""Seconds of one validation from which only the averaged weights are validated."""
+
 
 @dataclass(eq=False)
 class Upkeep:
@@ -191,23 +194,25 @@ class Upkeep:
         if self.validation is None:
             return False
         state = self.state
+        started = time.perf_counter()
         mean = self.validation(state.ema.module, state.precision)
-        raw = self.validation(state.model, state.precision)["loss"]
+        slow = self.processes.any(time.perf_counter() - started > SLOW_VALIDATION)
         values = {f"validation/{name}": value for name, value in mean.items()}
-        values["validation/loss_raw_weights"] = raw
         beside = ""
-        if self.baseline is not None and self.zero_predictor is None:
+        if not slow:  # else the extras would eat into the time for training
+            raw = self.validation(state.model, state.precision)["loss"]
+            values["validation/loss_raw_weights"] = raw
+            beside = f", raw weights {raw:.4f}"
+        if self.baseline is not None and self.zero_predictor is None and not slow:
             with silenced(self.baseline):
                 self.zero_predictor = self.validation(state.model, state.precision)
         if self.zero_predictor is not None:
             zero = {f"zero_predictor/{name}": value for name, value in self.zero_predictor.items()}
             values.update(zero)
-            beside = f" (a network that answers zero: {zero['zero_predictor/loss']:.4f})"
+            beside += f" (a network that answers zero: {zero['zero_predictor/loss']:.4f})"
         self.validated_step = state.step
         self._scalars(values)
-        self.progress.note(
-            f"step {state.step}: validation loss {mean['loss']:.4f}, raw weights {raw:.4f}{beside}"
-        )
+        self.progress.note(f"step {state.step}: validation loss {mean['loss']:.4f}{beside}")
         if not mean["loss"] < state.best_loss:
             return False
         state.best_loss, state.best_step = mean["loss"], state.step

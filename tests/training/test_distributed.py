@@ -91,7 +91,7 @@ def test_a_group_of_another_size_is_an_error(tmp_path):
     store = dist.FileStore(str(tmp_path / "store"), 1)
     dist.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
-        with pytest.raises(RuntimeError, match="promised 2 processes but the group has 1:"):
+        with pytest.raises(ValueError, match="promised 2 processes but the group has 1:"):
             start_processes("cpu", environment={"WORLD_SIZE": "2", "RANK": "0"})
     finally:
         dist.destroy_process_group()
