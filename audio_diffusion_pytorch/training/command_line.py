@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import builtins
 import difflib
+import errno
 import os
 import re
 import sys
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 # On resume these may be other than archived without a word: they only say when to stop, and where.
 SILENT_KEYS = ("train.max_steps", "train.max_minutes", "train.runs")
+# Settings of these sections may change on resume, and it is said; elsewhere a change is refused,
+# since the weights and the rest of the epoch belong to the model and the data they came from.
+FREE_SECTIONS = ("train", "sample")
 EXPECTED_ERRORS = (
     ValueError,
     OSError,
@@ -88,7 +92,7 @@ def parse_recipe(
 
     Raises:
         ConfigError: an unknown option or key, a wrong value, or a setting of the model or the data
-            that differs from that of the resumed run.
+            that differs from that of the resumed run (`data.path` may, if the old one is gone).
         FileNotFoundError: there is no such run.
         SystemExit: after `--help`.
     """
@@ -169,14 +173,17 @@ def _runs_folder(schema: type[Any], file: str | None, overrides: Sequence[str]) 
 def _check_changes(archived: Any, config: Any, run: Run) -> None:
     before, after = flatten(config_to_dict(archived)), flatten(config_to_dict(config))
     changed = [key for key in after if after[key] != before.get(key) and key not in SILENT_KEYS]
-    refused = [key for key in changed if not key.startswith("train.")]
+    free = [key for key in changed if key.partition(".")[0] in FREE_SECTIONS]
+    if "data.path" in changed and not Path(str(before.get("data.path"))).exists():
+        free.append("data.path")  # the recordings were moved, or the run is resumed elsewhere
+    refused = [key for key in changed if key not in free]
     if refused:
         shown = ", ".join(f"{key} ({before.get(key)} -> {after[key]})" for key in refused)
         raise ConfigError(
             f"cannot resume '{run.directory.name}' with other settings: {shown}; leave them out, "
             "or start a new run without --resume"
         )
-    for key in changed:
+    for key in changed if os.environ.get("RANK", "0") == "0" else ():  # once under torchrun
         print(f"resume: {key} changes from {before.get(key)} to {after[key]}")
 
 
@@ -228,6 +235,8 @@ def one_line(error: BaseException) -> str:
         text = ends[-1] if len(ends) > 1 else text.strip().rpartition("\n")[2]
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror + (f": '{error.filename}'" if error.filename else "")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += "; free space, then go on with --resume"
     elif _FULL_DISK in text:
         text = "could not write a checkpoint: the disk may be full; free space and --resume"
     return " ".join(text.split()) or type(error).__name__

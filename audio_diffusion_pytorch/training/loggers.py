@@ -75,14 +75,18 @@ class JSONLinesLogger:
 
         Raises:
             ValueError: a value is named "step".
+            OSError: the line cannot be written.
         """
         if "step" in values:
             raise ValueError("a scalar cannot be named 'step', which names the line; rename it")
         line = {"step": int(step), **{name: float(value) for name, value in values.items()}}
-        if self._file is None:
-            self._file = open(self.path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        try:
+            if self._file is None:
+                self._file = open(self.path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:  # the system does not say which file a full disk refused
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def audio(self, step: int, name: str, audio: Tensor, sample_rate: int) -> None:
         """Not kept: the file holds numbers."""

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +188,13 @@ def test_the_line_file_is_json(tmp_path):
     logger.audio(1, "a", torch.zeros(1, 4), 8000)
     logger.close()
     assert json.loads((tmp_path / "s.jsonl").read_text()) == {"step": 1, "loss": 0.5}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    logger = JSONLinesLogger(tmp_path / "s.jsonl")
+    (tmp_path / "s.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        logger.scalars(1, {"a": 1.0})
+    assert caught.value.filename == str(tmp_path / "s.jsonl")
+    logger.close()

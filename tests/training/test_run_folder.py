@@ -148,8 +148,9 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         summary_of(run, steps=2)
+    assert caught.value.filename == str(run.summary_path)
     assert run.read_summary()["steps"] == 1
     assert [path.name for path in run.directory.iterdir() if "tmp" in path.name] == []
 
