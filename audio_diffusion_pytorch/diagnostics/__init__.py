@@ -11,7 +11,7 @@ from .report import Report as Report
 from .report import Sound as Sound
 from .report import Verdict as Verdict
 from .report import format_table as format_table
-from .report import write_report as write_report
+from .report_html import write_report as write_report
 from .wav import wav_bytes as wav_bytes
 
 __all__ = [

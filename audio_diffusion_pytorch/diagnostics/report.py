@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
 from .charts import Lines
-from .files import write_aside
 from .plots import as_audio
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ class Sound:
 
 @dataclass
 class Report:
-    """Collects what a run came to; `write_report` makes a page of it.
+    """Collects what a run came to; `write_report` of the same folder makes a page of it.
 
     Attributes:
         title: the headline.
@@ -178,25 +176,6 @@ class Report:
             return self.verdict
         worst: tuple[Verdict, ...] = ("fail", "warn", "pass")
         return next((v for v in worst if any(row.verdict == v for row in self.rows)), "info")
-
-
-def write_report(
-    path: str | Path, report: Report, *, max_sounds: int = 16, max_seconds: float = 30.0
-) -> None:
-    """Writes the report as one HTML file that needs nothing beside itself, network included.
-
-    Args:
-        path: the file; written aside, then renamed.
-        report: what to show.
-        max_sounds: players at most; the page says how many more there were.
-        max_seconds: of each sound, at most.
-
-    Raises:
-        OSError: the file cannot be written; an earlier one is left as it was.
-    """
-    from .report_html import render_report
-
-    write_aside(path, render_report(report, max_sounds, max_seconds))
 
 
 def format_table(rows: Sequence[MetricRow]) -> str:

@@ -7,11 +7,13 @@ import html
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from .charts import curve_svg, sound_svg
+from .files import write_aside
 from .report import MetricRow, Report, Sound
 from .report_style import STYLE
 from .wav import wav_bytes
@@ -23,6 +25,23 @@ _VERDICTS = {
     "info": ("i", "for information"),
 }
 _ROW_WORDS = {"pass": "pass", "warn": "look closer", "fail": "missed", "info": ""}
+
+
+def write_report(
+    path: str | Path, report: Report, *, max_sounds: int = 16, max_seconds: float = 30.0
+) -> None:
+    """Writes the report as one HTML file that needs nothing beside itself, network included.
+
+    Args:
+        path: the file; written aside, then renamed.
+        report: what to show.
+        max_sounds: players at most; the page says how many more there were.
+        max_seconds: of each sound, at most.
+
+    Raises:
+        OSError: the file cannot be written; an earlier one is left as it was.
+    """
+    write_aside(path, render_report(report, max_sounds, max_seconds))
 
 
 def render_report(report: Report, max_sounds: int = 16, max_seconds: float = 30.0) -> str:
