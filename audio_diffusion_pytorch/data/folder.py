@@ -65,7 +65,7 @@ class AudioFolder(Dataset[Clip]):
         seed: of the random places.
         files: only these files (relative names); None takes all.
         check: `"full"` decodes every file now, `"header"` does not, `"auto"` does under one hour.
-        memory_mb: how much may be kept in memory, MB.
+        memory_mb: how much may be kept in memory, MB (by each worker, if `check` was `"header"`).
 
     Raises:
         FileNotFoundError: no such folder, no sound file in it, an unknown name in `files`.

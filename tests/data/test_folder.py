@@ -79,6 +79,14 @@ def test_random_places_follow_seed_epoch_and_index_only(
         dataset[24]
 
 
+def test_no_clip_stands_twice_in_an_epoch(tmp_path: Path, write_sound: WriteSound) -> None:
+    write_sound("a.wav", seconds=8000 / 16000)
+    dataset = AudioFolder(tmp_path, 16000, 8)  # 1000 clips: free draws would nearly surely meet
+    for epoch in range(2):
+        places = starts(dataset, epoch)
+        assert len(places) == 1000 == len(set(places))
+
+
 def test_random_places_cover_the_file_evenly(tmp_path: Path, write_sound: WriteSound) -> None:
     write_sound("a.wav", rate=8000, seconds=1.0)
     dataset = AudioFolder(tmp_path, 8000, 2000)
