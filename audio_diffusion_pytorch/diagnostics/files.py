@@ -29,6 +29,6 @@ def write_aside(path: str | Path, content: str | bytes) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(aside)):
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(aside)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise

@@ -163,6 +163,12 @@ def test_write_aside_keeps_bytes_and_names_that_are_no_text(tmp_path):
     assert (tmp_path / "b").read_bytes() == '{"name": "\\udc80 ü\n"}'.encode()
 
 
+def test_write_aside_names_the_file_itself_when_the_folder_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write_aside(tmp_path / "gone" / "a.html", "text")
+    assert caught.value.filename == str(tmp_path / "gone" / "a.html")
+
+
 def test_the_git_revision_is_that_of_the_folder(tmp_path, monkeypatch):
     assert git_revision(tmp_path) is None
 
