@@ -199,7 +199,9 @@ def _centred(
         reach = torch.minimum(reach, frequency[:, None] / 4)
         power = band_power(density, width, place - reach, place + reach)
         moment = band_power(density * bins, width, place - reach, place + reach) * width
-        frequency = frequency * (moment / place).sum(-1) / power.sum(-1).clamp(min=tiny)
+        total = power.sum(-1)
+        move = torch.where(total > 0, (moment / place).sum(-1) / total.clamp(min=tiny), 1.0)
+        frequency = frequency * move
     return frequency
 
 

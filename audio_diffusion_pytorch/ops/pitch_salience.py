@@ -16,21 +16,12 @@ from audio_diffusion_pytorch.ops.stft import mean_power_spectrum
 
 NUM_PARTIALS = 20
 PARTIAL_DECAY = 0.4  # partial h counts h ** -0.4: upper partials say less about the pitch
-STRETCHES = (
-    0.0,
-    5e-5,
-    1e-4,
-    2e-4,
-    4e-4,
-    8e-4,
-    1.6e-3,
-)  # inharmonicity of strings, from none to a short treble string
+# Inharmonicity B of strings, from none to that of a short treble string.
+STRETCHES = (0.0, 5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3)
 OVERTAKE = 0.8  # 0.5 favours pitches with many partials under Nyquist, 1 those with few
-BETWEEN = (
-    (1 / 2, 0.4),
-    (1 / 3, 0.3),
-    (2 / 3, 0.3),
-)  # where power speaks against a pitch, and how much
+# Where power speaks against a pitch, as parts of the way to the next partial, and how much: a guess
+# 2, 3 or 5 times too high finds the true partials there.
+BETWEEN = ((1 / 2, 0.3), (1 / 3, 0.2), (2 / 3, 0.2), (2 / 5, 0.15), (3 / 5, 0.15))
 COMPRESSION = 0.25  # power ** 0.25, so that the loudest partial does not decide alone
 PERIODS_A_FRAME = 7.0  # periods of the lowest pitch in one frame: its partials stand clearly apart
 
@@ -97,8 +88,8 @@ def harmonic_salience(spectrum: LogSpectrum, low: float, high: float) -> Salienc
 
     Partial h of a string stands at `h f sqrt(1 + B h^2)` (Fletcher 1964, "Normal vibration
     frequencies of a stiff piano string"). It counts by the compressed power at its place less that
-    half-way and a third of the way to its neighbours: a pitch an octave or a twelfth above the true
-    one has power there, one below it lacks power at its partials. In the spirit of SWIPE (Camacho
+    between it and its neighbours (`BETWEEN`): a pitch an octave or a twelfth above the true one has
+    power there, one below it lacks power at its partials. In the spirit of SWIPE (Camacho
     and Harris 2008, "A sawtooth waveform inspired pitch estimator"), with its own weights.
 
     Scores compare within one sound; its loudest band is 1, so that its level has no influence.
