@@ -155,7 +155,7 @@ def _sound(sound: Sound, max_seconds: float) -> str:
 
 
 def _decibel(level: float) -> str:
-    text = f"{20 * math.log10(level):.1f} dB" if level > 1e-9 else "-∞ dB"
+    text = f"{20 * math.log10(level):.1f} dBFS" if level > 1e-9 else "-∞ dBFS"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
