@@ -44,7 +44,8 @@ p { margin: 0 0 10px; overflow-wrap: anywhere; }
 .figures div { background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
   padding: 12px 16px; }
 dt { color: var(--quiet); font-size: 13px; }
-dd { margin: 2px 0 0; white-space: nowrap; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
+dd { margin: 2px 0 0; white-space: nowrap; font-size: 22px; font-weight: 600;
+  font-variant-numeric: tabular-nums; }
 section, details { background: var(--card); border: 1px solid var(--rule); border-radius: 12px;
   padding: 20px 24px; margin: 0 0 20px; }
 .wide { overflow-x: auto; }
