@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -213,6 +214,11 @@ class CheckpointFolder:
         """The step checkpoints, first the one written longest ago."""
         return sorted(self.folder.glob("step_*.pt"), key=lambda path: (path.stat().st_mtime, path))
 
+    def clean(self) -> None:
+        """Remove what a killed process left half written."""
+        for partial in self.folder.glob(".*.partial"):
+            partial.unlink(missing_ok=True)
+
     def save(
         self, step: int, state: Mapping[str, Any], weights: nn.Module, is_best: bool = False
     ) -> Path:
@@ -249,6 +255,37 @@ def _copy(source: Path, target: Path) -> None:
     # Renaming onto another name of the same file does nothing, and leaves the first name behind.
     os.replace(aside, target)
     aside.unlink(missing_ok=True)
+
+
+def load_newest(path: str | Path) -> tuple[Path, dict[str, Any]]:
+    """Load the checkpoint meant by a file, a `checkpoints` folder or a run folder.
+
+    Of a folder that is `last.pt`, or, where that is damaged, the newest step checkpoint that is
+    not; a printed line says so.
+
+    Returns:
+        The file and its content.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: The only one is damaged.
+    """
+    first = find_checkpoint(path)
+    earlier = [] if Path(path).is_file() else CheckpointFolder(first.parent).steps()[::-1]
+    for candidate, other in pairwise([first, *earlier]):
+        content = _load_unless_damaged(candidate, other)
+        if content is not None:
+            return candidate, content
+    only = earlier[-1] if earlier else first
+    return only, load_checkpoint(only)
+
+
+def _load_unless_damaged(path: Path, other: Path) -> dict[str, Any] | None:
+    try:
+        return load_checkpoint(path)
+    except ValueError as error:
+        print(f"note: {error}; trying {other.name}", flush=True)
+        return None
 
 
 def find_checkpoint(path: str | Path) -> Path:

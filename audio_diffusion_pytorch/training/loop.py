@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -105,11 +106,16 @@ def fit(
 
     Raises:
         TrainingError: The loss or gradient is not finite; names the step and the files.
-        ValueError: A setting is out of range, or the checkpoint is from another model.
+        ValueError: A setting is out of range, the checkpoint is from another model, or `settings`
+            holds other things than JSON values.
         FileNotFoundError: There is no checkpoint at `resume`.
         OSError: A checkpoint cannot be saved; earlier ones are unharmed.
     """
     config.check()
+    try:
+        json.dumps(settings)
+    except TypeError as error:
+        raise ValueError(f"settings must be JSON values to be kept: {error}") from error
     group = start_processes(config.device) if processes is None else processes
     devices = [group.device] if group.device.type == "cuda" else []
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .checkpoint import CheckpointFolder, find_checkpoint, load_checkpoint
+from .checkpoint import CheckpointFolder, load_newest
 from .distributed import Processes
 from .loggers import Logger, Resumable
 from .precision import Precision
@@ -64,13 +64,13 @@ class Upkeep:
     def resume(self, where: bool | str | Path) -> None:
         """Go on from the checkpoint at `where`; True means the newest of this run, if any."""
         try:
-            path = find_checkpoint(self.folder if where is True else str(where))
+            path, content = load_newest(self.folder if where is True else str(where))
         except FileNotFoundError:
             if where is not True:
                 raise
             self._rewind_loggers()
             return  # killed before the first checkpoint: the start is the same each time
-        state, content = self.state, load_checkpoint(path)
+        state = self.state
         if self.config.precision == "auto":
             state.precision = Precision(**content["precision"])
             state.scaler = state.precision.scaler(self.processes.device)
@@ -85,6 +85,8 @@ class Upkeep:
     def begin(self) -> None:
         """Start the clock and the bar."""
         state = self.state
+        if self.processes.is_main:
+            self.checkpoints.clean()
         self.progress = Progress(state.step, self.processes.is_main)
         self.progress.note(f"precision {state.precision.name} ({state.precision.reason})")
         self.row_started, self.row_step = time.perf_counter(), state.step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -117,6 +116,7 @@ def test_a_full_disk_is_one_line_and_harms_nothing(tmp_path, monkeypatch, room):
 
 def test_a_real_refusal_of_the_file_system_is_one_line_and_harms_nothing(tmp_path):
     """The kernel itself refuses the write, after 64 KiB: a limit on the size of files."""
+    resource = pytest.importorskip("resource")
     path = save_checkpoint(tmp_path / "last.pt", STATE)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

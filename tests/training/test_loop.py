@@ -248,6 +248,13 @@ def test_settings_out_of_range_name_their_key(train, key, value):
         train(**{"max_steps": 2, key: value})
 
 
+def test_settings_that_a_safe_load_would_refuse_are_refused_at_once(train, tmp_path):
+    with pytest.raises(ValueError, match="settings must be JSON values"):
+        train(max_steps=2, settings={"path": tmp_path})
+    result, _, _ = train(max_steps=2, settings={"data": {"length": 128}})
+    assert load_checkpoint(result.checkpoint)["config"] == {"data": {"length": 128}}
+
+
 @pytest.mark.slow
 def test_a_compiled_model_saves_plain_names(train, tmp_path):
     train(max_steps=3, compile=True)

@@ -58,7 +58,7 @@ def run(tone_training, tones, tmp_path):
 def test_a_hundred_and_a_hundred_steps_are_two_hundred(run, precision, half_way):
     settings = {
         "max_steps": 2 * half_way, "accumulate": 2, "num_workers": 1, "log_every": 7,
-        "validate_every": 10,
+        "validate_every": half_way // 2,
         "validation_items": 4, "validation_bins": 2, "precision": precision,
     }  # fmt: skip
     whole_rows, whole = run("whole", **settings)
@@ -79,6 +79,7 @@ def test_a_hundred_and_a_hundred_steps_are_two_hundred(run, precision, half_way)
     assert all(math.isfinite(float.fromhex(loss)) for loss in whole_rows.losses().values())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is Unix")
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_bit_for_bit(
     run, tone_training, tones, tmp_path, project_root
 ):
@@ -105,6 +106,20 @@ def test_the_plan_from_minutes_is_kept_on_resume(run):
     _, later = run("minutes", resume=True, stop_at=5, **settings)
     assert later["plan"] == half["plan"] and later["step"] == 65
     assert later["seconds"] > half["seconds"]
+
+
+def test_a_damaged_last_checkpoint_is_passed_over(run, tmp_path, capsys):
+    settings = {"max_steps": 12, "checkpoint_every": 5, "validation_items": 0}
+    whole, _ = run("run", **settings)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    for name in ("last.pt", "step_00000012.pt"):
+        (checkpoints / name).write_bytes((checkpoints / "step_00000010.pt").read_bytes()[:500])
+    (checkpoints / ".last.pt.1.partial").write_bytes(b"half")
+    again, _ = run("run", resume=True, **settings)
+    assert again.losses() == whole.losses(10)
+    out = capsys.readouterr().out
+    assert "last.pt is damaged" in out and "step_00000010.pt at step 10" in out
+    assert not list(checkpoints.glob(".*"))
 
 
 def test_killed_before_the_first_checkpoint_it_starts_again(run):
