@@ -147,9 +147,10 @@ def pinned(name: str) -> str:
 
 def environment_key() -> str:
     """Return a hash of all that the environment depends on; another hash means install again."""
-    digest = hashlib.sha256(str(ROOT).encode())
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    requirements = project.partition("\n[tool.")[0]  # the settings of the linters install nothing
+    digest = hashlib.sha256(f"{ROOT}\n{requirements}".encode())
     for path in (
-        ROOT / "pyproject.toml",
         CONSTRAINTS,
         ROOT / "tools" / "torchaudio_cpu_wheel.py",
         VENV / "pyvenv.cfg",
