@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -173,17 +172,14 @@ class _Run:
         batches = self._batches()
         first_step, before = state.step, state.seconds
         upkeep.begin()
-        started = time.perf_counter()
         try:
-            reason = self._end(stop=False)
+            reason = self._end(before, stop=False)
             while reason is None:
                 rate = state.set_rate(config)
-                gradient_norm, stop = self._step(batches)
-                state.seconds = before + time.perf_counter() - started
-                upkeep.after_step(rate, gradient_norm)
-                state.seconds = before + time.perf_counter() - started
-                reason = self._end(stop)
-            spent = time.perf_counter() - started
+                gradient_norm, seconds, stop = self._step(batches)
+                upkeep.after_step(rate, gradient_norm, seconds)
+                reason = self._end(seconds, stop)
+            spent = upkeep.clock() - before
             upkeep.finish(reason)
         finally:
             batches.close()
@@ -224,8 +220,13 @@ class _Run:
         for batch in loader:
             yield to_device(batch, self.device)
 
-    def _step(self, batches: Iterator[Clip]) -> tuple[float, bool]:
-        """One optimizer step; returns the gradient's norm and whether any process shall stop."""
+    def _step(self, batches: Iterator[Clip]) -> tuple[float, float, bool]:
+        """One optimizer step.
+
+        Returns:
+            The norm of the gradient, the first process's clock in seconds, and whether any process
+            was asked to stop: the same in every process.
+        """
         state, config, processes = self.state, self.config, self.processes
         losses: list[Tensor] = []
         names: list[str] = []
@@ -249,8 +250,9 @@ class _Run:
         # fp16's scaler meets infinite gradients on its own: it skips the step and scales less.
         scaled = state.precision.name == "fp16"
         finite = math.isfinite(mean) and (scaled or math.isfinite(gradient_norm))
-        total, bad, stop = processes.sum(
-            [mean if finite else 0.0, not finite, self.signals.name is not None]
+        asked, seconds = self.signals.name is not None, self.upkeep.clock()
+        total, bad, stop, seconds = processes.sum(
+            [mean if finite else 0.0, not finite, asked, seconds if processes.is_main else 0.0]
         )
         if bad:
             self._refuse(flat, names, finite)
@@ -261,7 +263,7 @@ class _Run:
         state.step += 1
         state.window_loss += total / processes.world_size
         state.window_steps += 1
-        return gradient_norm, stop > 0
+        return gradient_norm, seconds, stop > 0
 
     def _without_sync(self, wanted: bool) -> AbstractContextManager[None]:
         if wanted and self.distributed is not None:
@@ -283,13 +285,13 @@ class _Run:
             "at these files, or try a lower train.learning_rate or train.precision=fp32"
         )
 
-    def _end(self, stop: bool) -> str | None:
+    def _end(self, seconds: float, stop: bool) -> str | None:
         """Why the run ends now, or None; the same answer in every process."""
         state = self.state
         plan, limit = state.planner.plan, state.planner.max_seconds
         if plan.total_steps is not None and state.step >= plan.total_steps:
             return "finished"
-        if limit is not None and self.processes.from_main(state.seconds >= limit):
+        if limit is not None and seconds >= limit:
             return "time limit"
         if stop:
             return next(iter(self.processes.gather(self.signals.name)), "signal")

@@ -91,10 +91,11 @@ class Planner:
 
     With a time limit the run's length is estimated after 20 steps (sooner if they take a tenth of
     the limit), aiming at 90 % of the limit; the rest is for validation, samples and checkpoints.
-    The plan is then looked at after every twentieth of the run, and moved, at an unchanged rate,
-    only when the run would end after the limit or before 80 % of it: a machine that becomes slower
-    still ends at a low learning rate. `max_steps` is never exceeded. Whoever moves the plan stores
-    it in a checkpoint, so a resumed run has the same rates up to the next move.
+    Later the plan is moved, at an unchanged rate and at most once in a tenth of the limit, only if
+    at the pace since the last move the run would end after the limit or before 80 % of it: a
+    machine that becomes slower still ends at a low learning rate. `max_steps` is never exceeded.
+    Whoever moves the plan stores it in a checkpoint, so a resumed run has the same rates up to the
+    next move.
 
     Attributes:
         max_steps: Limit in steps, or None.
@@ -152,7 +153,8 @@ class Planner:
             if len(self._durations) < ESTIMATE_STEPS and not slow:
                 return False
             return self._move(step, elapsed, seconds_per_step(self._durations), share=0.9)
-        if not first and step % max(ESTIMATE_STEPS, total // 20) != 0:
+        settled = elapsed - self._mark[1] >= 0.1 * self.max_seconds
+        if not first and not (settled and step % max(1, total // 100) == 0):
             return False
         pace = (elapsed - self._mark[1]) / max(1, step - self._mark[0])
         if first:

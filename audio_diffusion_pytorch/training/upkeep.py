@@ -59,6 +59,7 @@ class Upkeep:
         self.saved_step = self.validated_step = -1
         self.row_loss = math.nan
         self.row_started, self.row_step = time.perf_counter(), 0
+        self._offset = time.perf_counter()
         self.zero_predictor: dict[str, float] | None = None
 
     def resume(self, where: bool | str | Path) -> None:
@@ -91,11 +92,23 @@ class Upkeep:
         self.progress.note(f"precision {state.precision.name} ({state.precision.reason})")
         self.row_started, self.row_step = time.perf_counter(), state.step
         state.planner.start(state.step, state.seconds)
+        self._offset = time.perf_counter() - state.seconds
 
-    def after_step(self, rate: float, gradient_norm: float) -> None:
-        """All that is due after a step."""
+    def clock(self) -> float:
+        """Seconds of training up to now, earlier sessions included, by this process's clock."""
+        self.state.seconds = time.perf_counter() - self._offset
+        return self.state.seconds
+
+    def after_step(self, rate: float, gradient_norm: float, seconds: float) -> None:
+        """All that is due after a step.
+
+        Args:
+            rate: The learning rate of the step.
+            gradient_norm: Its gradient's norm before clipping.
+            seconds: The time spent, the same number in every process.
+        """
         state, config = self.state, self.config
-        moved = self._review_plan()
+        moved = self._review_plan(seconds)
         self._report(rate, gradient_norm)
         best = _due(state.step, config.validate_every) and self._validate()
         if best or moved or _due(state.step, config.checkpoint_every):
@@ -129,16 +142,13 @@ class Upkeep:
         steps = self.state.window_steps
         return self.state.window_loss / steps if steps else self.row_loss
 
-    def _review_plan(self) -> bool:
-        """Fit the plan to the time limit; the first process's clock decides for all."""
-        state, processes = self.state, self.processes
+    def _review_plan(self, seconds: float) -> bool:
+        """Fit the plan to the time limit."""
+        state = self.state
         planner, before = state.planner, state.planner.plan
-        if planner.max_seconds is None:
-            return False
-        moved = planner.review(state.step, state.seconds) if processes.is_main else False
-        planner.plan, moved = processes.from_main((planner.plan, moved))
+        moved = planner.review(state.step, seconds)
         if moved:
-            total, limit = planner.plan.total_steps, words_for(planner.max_seconds)
+            total, limit = planner.plan.total_steps, words_for(planner.max_seconds or 0.0)
             self.progress.note(
                 f"{total} steps fit into {limit}"
                 if before.total_steps is None
@@ -223,6 +233,7 @@ class Upkeep:
     def _save(self, best: bool) -> None:
         state = self.state
         self.saved_step = state.step
+        self.clock()
         if self.processes.is_main:
             content = state.to_checkpoint(self.config, self.processes.world_size, self.settings)
             self.checkpoints.save(state.step, content, state.ema.module, best)
