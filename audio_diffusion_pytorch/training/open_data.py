@@ -1,0 +1,114 @@
+"""From settings to the two data sets of a run: what is trained on and what only judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from audio_diffusion_pytorch.data.find import find_audio
+from audio_diffusion_pytorch.data.folder import AudioFolder
+from audio_diffusion_pytorch.data.labels import LabelTable
+from audio_diffusion_pytorch.data.split import split_files
+
+SPLIT_NAME = "split.json"
+
+
+@dataclass
+class DataConfig:
+    """Which sounds, and how clips are cut from them.
+
+    Attributes:
+        path: Folder of recordings, searched with all its subfolders.
+        sample_rate: Rate of the clips in Hz; other files are resampled.
+        length: Length of a clip in samples.
+        channels: Channels of a clip; other files are mixed down or doubled.
+        hop: Distance of the windows in samples; None: clips at random places.
+        crop: "random" places, or the "start" of each file.
+        short: A file shorter than a clip: "pad" with zeros at its end, "skip" or "refuse".
+        bad: A file that cannot be used: "refuse" (name it and stop) or "skip" (and count it).
+        normalize: Level of each clip: left alone, "peak" (-1 dBFS) or "loudness" (-23 LUFS).
+        fade: Raised-cosine fade at both ends of each clip in seconds; 0: none.
+        labels: A regular expression with named groups searched in the file names, or a CSV or
+            JSON manifest with a column `file`; None: no labels.
+        label_columns: Which label columns to use; empty: all.
+        validation: Share of the files held back, 0..1; they only judge.
+        group: Keep files together in the split: "folder", or a regular expression.
+        held_back: JSON list of the files held back; by default `split.json` in the folder.
+        cache: Folder for resampled copies, made once; None: resample while reading.
+        check: "full" decodes every file at the start, "header" does not, "auto" does under 1 h.
+    """
+
+    path: str = "data"
+    sample_rate: int = 16000
+    length: int = 16384
+    channels: int = 1
+    hop: int | None = None
+    crop: Literal["random", "start"] = "random"
+    short: Literal["pad", "skip", "refuse"] = "pad"
+    bad: Literal["refuse", "skip"] = "refuse"
+    normalize: Literal["peak", "loudness"] | None = None
+    fade: float = 0.0
+    labels: str | None = None
+    label_columns: tuple[str, ...] = ()
+    validation: float = 0.1
+    group: str | None = None
+    held_back: str | None = None
+    cache: str | None = None
+    check: Literal["auto", "header", "full"] = "auto"
+
+
+def open_data(config: DataConfig, seed: int = 0) -> tuple[AudioFolder, AudioFolder | None]:
+    """Open the training set and the held-back set (None if nothing is held back).
+
+    Args:
+        config: The settings.
+        seed: Of the split and of the random places.
+
+    Raises:
+        FileNotFoundError: There is no such folder or no sound in it.
+        ValueError: A setting, file or label cannot be used; the message says which and the remedy.
+    """
+    root, files = find_audio(config.path)
+    listed = Path(config.held_back) if config.held_back else root / SPLIT_NAME
+    chosen = listed if config.held_back or listed.is_file() else config.validation
+    split = split_files(files, chosen, seed, config.group)
+    train = _folder(config, split.train, seed, None)
+    if not split.validation:
+        return train, None
+    return train, _folder(config, split.validation, seed, train.label_table)
+
+
+def _folder(
+    config: DataConfig, files: list[str], seed: int, table: LabelTable | None
+) -> AudioFolder:
+    return AudioFolder(
+        config.path,
+        config.sample_rate,
+        config.length,
+        config.channels,
+        hop=config.hop,
+        crop=config.crop,
+        short=config.short,
+        bad=config.bad,
+        normalize=config.normalize,
+        fade=config.fade,
+        labels=config.labels,
+        label_columns=config.label_columns or None,
+        label_table=table,
+        cache=config.cache,
+        seed=seed,
+        files=files,
+        check=config.check,
+    )
+
+
+def clip_batches(data: AudioFolder, count: int = 512, batch_size: int = 32) -> Iterator[Tensor]:
+    """Yield audio `(b, c, t)` of up to `count` clips of epoch 0, spread evenly over the data."""
+    chosen = [i * len(data) // min(count, len(data)) for i in range(min(count, len(data)))]
+    for i in range(0, len(chosen), batch_size):
+        yield torch.stack([data[0, index].audio for index in chosen[i : i + batch_size]])

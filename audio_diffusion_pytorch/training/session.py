@@ -1,0 +1,217 @@
+"""What every recipe does around `fit`: a run folder, sounds on the way, a report at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from audio_diffusion_pytorch.data.folder import AudioFolder
+from audio_diffusion_pytorch.data.save import save_audio
+from audio_diffusion_pytorch.diagnostics import (
+    MetricRow,
+    Report,
+    format_table,
+    save_spectrogram,
+    spectrogram_image,
+    write_report,
+)
+from audio_diffusion_pytorch.metrics import rms_db
+
+from .command_line import Arguments
+from .config import config_to_dict
+from .distributed import Processes, start_processes
+from .loggers import JSONLinesLogger, Logger, TensorBoardLogger, read_scalars
+from .loop import TrainResult, fit
+from .open_data import clip_batches
+from .run_folder import Run
+from .seeds import generator_for
+from .versions import versions
+
+Make = Callable[[nn.Module, Generator], Tensor]
+"""Makes the sounds `(n, c, t)` that show how far a model is."""
+
+LABELS_NAME = "labels.json"
+
+
+@dataclass
+class Session:
+    """One run of a recipe, from its folder to its report.
+
+    Attributes:
+        arguments: What the recipe was asked.
+        run: The run folder.
+        processes: This process among those of torchrun.
+        loggers: Where figures go; empty in all but the first process.
+    """
+
+    arguments: Arguments[Any]
+    run: Run
+    processes: Processes
+    loggers: list[Logger] = field(default_factory=list)
+
+    def fit(
+        self, model: nn.Module, data: AudioFolder, held_back: AudioFolder | None, make: Make
+    ) -> TrainResult:
+        """Train, listening now and then; afterwards the sounds, the report and the summary."""
+        config = self.arguments.config
+        train = config.train
+        resume = self.arguments.resume is not None
+        settings = {"config": config_to_dict(config), "labels": data.label_table.to_dict()}
+        if self.processes.is_main:
+            print(data.report.text())
+            labels = json.dumps(settings["labels"], indent=1)
+            (self.run.directory / LABELS_NAME).write_text(labels, encoding="utf-8")
+            count = sum(p.numel() for p in model.parameters())
+            print(f"model: {count:,} parameters")
+
+        def listen(averaged: nn.Module, step: int) -> None:
+            generator = generator_for(self.processes.device, train.seed, step)
+            self.keep_sounds(make(averaged, generator), data.sample_rate, step)
+
+        result = fit(
+            model,
+            data,
+            train,
+            self.run.directory,
+            validation=held_back,
+            loggers=self.loggers,
+            on_sample=listen,
+            resume=resume,
+            settings=settings,
+            processes=self.processes,
+        )
+        if self.processes.is_main and result.step > 0:
+            averaged = result.ema.module.eval()
+            sounds = make(averaged, generator_for(self.processes.device, train.seed, result.step))
+            self.keep_sounds(sounds, data.sample_rate, result.step)
+            self.report(result, data, sounds)
+        return result
+
+    def keep_sounds(self, sounds: Tensor, sample_rate: int, step: int) -> None:
+        """Write sounds `(n, c, t)` and their pictures to `samples/` and to the loggers."""
+        for number, sound in enumerate(sounds.detach().float().cpu()):
+            path = self.run.samples / f"step_{step:06d}_sample_{number}.wav"
+            save_audio(path, sound, sample_rate)
+            save_spectrogram(path.with_suffix(".png"), sound, sample_rate, f"step {step}")
+            for logger in self.loggers:
+                logger.audio(step, f"sample/{number}", sound, sample_rate)
+                logger.image(step, f"sample/{number}", spectrogram_image(sound, sample_rate))
+
+    def report(self, result: TrainResult, data: AudioFolder, sounds: Tensor) -> None:
+        """Write `report.html` and `summary.json`, and print the table and a paragraph."""
+        config = self.arguments.config
+        scalars = read_scalars(self.run.logs / "scalars.jsonl")
+        real = torch.cat(list(clip_batches(data, 64)))
+        rows = result_rows(result, scalars, sounds.float().cpu(), real)
+        report = Report(f"{self.run.experiment}: what was trained", self.run.directory.name)
+        report.rows.extend(rows)
+        report.paragraph(plain_words(result, data, rows))
+        for title, names in CURVES.items():
+            lines = {name: scalars[name] for name in names if name in scalars}
+            if lines:
+                report.curve(title, lines)
+        for number, sound in enumerate(sounds.float().cpu()):
+            report.sound(f"made {number + 1}", sound, data.sample_rate, group="made by the model")
+        for number, sound in enumerate(real[:: max(1, len(real) // 4)][:4]):
+            report.sound(f"real {number + 1}", sound, data.sample_rate, group="training clips")
+        report.config, report.versions = config_to_dict(config), versions()
+        write_report(self.run.report_path, report)
+        self.run.write_summary(
+            config,
+            completed=result.reason in ("finished", "time limit"),
+            steps=result.step,
+            minutes=result.seconds / 60,
+            parameters=sum(p.numel() for p in result.ema.module.parameters()),
+            final_loss=result.loss,
+            best_loss=result.best_loss,
+            metrics={row.name: row.value for row in rows},
+        )
+        print(format_table(rows))
+        print(report.paragraphs[0])
+
+
+CURVES = {
+    "Training and validation loss": (
+        "train/loss",
+        "validation/loss",
+        "validation/loss_raw_weights",
+        "zero_predictor/loss",
+    ),
+    "Size of the gradient": ("train/gradient_norm",),
+}
+
+
+def result_rows(
+    result: TrainResult, scalars: dict[str, Any], sounds: Tensor, real: Tensor
+) -> list[MetricRow]:
+    """Return the table of a run: losses beside what is trivial, levels beside the real ones."""
+    rows = [
+        MetricRow("steps", result.step),
+        MetricRow("training time", result.seconds / 60, unit="min"),
+        MetricRow("training loss", result.loss),
+    ]
+    if "validation/loss" in scalars:
+        zero = scalars["zero_predictor/loss"][1][-1] if "zero_predictor/loss" in scalars else 1.0
+        loss = scalars["validation/loss"][1][-1]
+        rows.append(MetricRow.at_most("validation loss", loss, 0.9 * zero))
+        rows.append(MetricRow("loss of a network that answers zero", zero))
+    level, wanted = float(rms_db(sounds).mean()), float(rms_db(real).mean())
+    rows.append(MetricRow.within("level of the sounds", level, wanted - 6, wanted + 6, "dBFS"))
+    rows.append(MetricRow("level of the recordings", wanted, unit="dBFS"))
+    return rows
+
+
+def plain_words(result: TrainResult, data: AudioFolder, rows: Sequence[MetricRow]) -> str:
+    """Return one paragraph on how the run went."""
+    by_name = {row.name: row for row in rows}
+    text = (
+        f"Trained {result.step} steps in {result.seconds / 60:.1f} minutes on {len(data)} clips of "
+        f"{data.length / data.sample_rate:.2f} s from {len(data.files)} files "
+        f"({result.items_per_second:.0f} clips a second, {result.precision.name}). "
+    )
+    loss = by_name.get("validation loss")
+    if loss is not None:
+        zero = by_name["loss of a network that answers zero"].shown
+        text += f"The loss on held-back files is {loss.shown}; knowing nothing would cost {zero}. "
+        if loss.verdict != "pass":
+            text += "That is hardly better: train longer (train.max_minutes). "
+    level = by_name["level of the sounds"]
+    text += (
+        f"The sounds it makes are at {level.shown}, the recordings at "
+        f"{by_name['level of the recordings'].shown}"
+    )
+    text += "." if level.verdict == "pass" else ": more than 6 dB apart, so train longer."
+    if result.reason not in ("finished", "time limit"):
+        text += f" The run was stopped early ({result.reason}); --resume goes on."
+    return text
+
+
+@contextmanager
+def open_session(arguments: Arguments[Any]) -> Iterator[Session]:
+    """Open the run folder with its console log and loggers; at the end print `run: PATH`."""
+    processes = start_processes(arguments.config.train.device)
+    try:
+        run = arguments.open_run() if processes.is_main else None
+        run = Run(processes.from_main(run.directory if run else None))  # type: ignore[arg-type]
+        if not processes.is_main:
+            yield Session(arguments, run, processes)
+            return
+        with run.console():
+            loggers: list[Logger] = [
+                JSONLinesLogger(run.logs / "scalars.jsonl"),
+                TensorBoardLogger(run.logs),
+            ]
+            try:
+                yield Session(arguments, run, processes, loggers)
+            finally:
+                for logger in loggers:
+                    logger.close()
+            print(f"run: {run.directory}", flush=True)
+    finally:
+        processes.close()

@@ -1,0 +1,71 @@
+"""Make sounds with a trained model: WAV files, pictures and one array of all samples.
+
+    python examples/generate.py --num 8 --steps 30 --out sounds
+    python examples/generate.py --run demo --num 4 --steps 10 30 --out notes --label 60:mf --label 67
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from recipe import load_run
+
+from audio_diffusion_pytorch.training import make_sounds, run_recipe, write_sounds
+
+
+def read_options() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", help="run folder or experiment (default: the newest run)")
+    parser.add_argument("--runs", default="runs", help="where the runs are (train.runs)")
+    parser.add_argument("--num", type=int, default=8, help="how many sounds")
+    parser.add_argument("--steps", type=int, nargs="+", default=[30], help="sampler steps")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the sounds")
+    parser.add_argument("--seed", type=int, default=0, help="of the start noise")
+    parser.add_argument(
+        "--label", nargs="+", action="extend", metavar="NOTE[:VELOCITY]", default=[],
+        help="cycled over the sounds",
+    )  # fmt: skip
+    parser.add_argument("--guidance", type=float, default=1.0, help="1 is off")
+    parser.add_argument("--peak", type=float, help="scale each WAV to this peak, dBFS")
+    parser.add_argument("--loudness", type=float, help="scale each WAV to this level, LUFS")
+    parser.add_argument("--limiter", action="store_true", help="lower what exceeds full scale")
+    parser.add_argument("--subtype", choices=["PCM_16", "PCM_24", "FLOAT"], default="PCM_16")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make the sounds of each step count, write them, and say how loud they are and how fast."""
+    options = read_options()
+    trained = load_run(options.run, options.runs, options.device)
+    table, labels = trained.labels, None
+    if table.columns:
+        first = ":".join(words[0] for words in table.vocabularies)
+        rows = [table.parse(text) for text in options.label or [first]]
+        labels = torch.stack([rows[i % len(rows)] for i in range(options.num)])
+    elif options.label:
+        raise ValueError(f"{trained.run.directory.name} has no labels: leave --label out")
+    data = trained.config.data
+    for steps in options.steps:
+        folder = options.out / f"steps_{steps:04d}" if len(options.steps) > 1 else options.out
+        made = make_sounds(
+            trained.model, options.num, data.length, data.sample_rate, steps,
+            seed=options.seed, labels=labels, guidance=options.guidance, show_progress=True,
+        )  # fmt: skip
+        about = {"run": trained.run.directory.name, "seed": options.seed, "label": options.label,
+                 "guidance": options.guidance}  # fmt: skip
+        reports = write_sounds(
+            folder, made, subtype=options.subtype, peak_db=options.peak,
+            loudness_lufs=options.loudness, limiter=options.limiter, about=about,
+        )  # fmt: skip
+        for report in reports:
+            print(report.text())
+        print(f"{made.text()}; in {folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main))

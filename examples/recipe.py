@@ -1,0 +1,120 @@
+"""What the recipes share: their settings, and the model these settings describe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from safetensors.torch import load_file
+
+from audio_diffusion_pytorch import MDCT, DiffusionModel, UNetV0
+from audio_diffusion_pytorch.data import LabelTable
+from audio_diffusion_pytorch.diffusion import Stratified
+from audio_diffusion_pytorch.training import (
+    DataConfig,
+    Run,
+    TrainConfig,
+    choose_device,
+    load_config,
+    load_weights,
+)
+
+PIANO = str(Path(__file__).resolve().parent / "data" / "piano_16k")
+
+
+@dataclass
+class ModelConfig:
+    """A U-Net and the space it works in.
+
+    Attributes:
+        transform: "mdct" diffuses in a frequency transform (good on small machines), "none" on
+            raw samples.
+        bins: Frequency rows of the MDCT, and its hop in samples.
+        channels: Width of each level of the U-Net.
+        factors: How much each level shortens.
+        items: Blocks of each level, each way.
+        attentions: Self attentions in each block of a level.
+        attention_heads: Heads of an attention.
+        attention_features: Features of a head.
+        modulation_features: Features of the time and the labels.
+    """
+
+    transform: Literal["mdct", "none"] = "mdct"
+    bins: int = 256
+    channels: tuple[int, ...] = (256, 384, 384)
+    factors: tuple[int, ...] = (1, 2, 2)
+    items: tuple[int, ...] = (2, 2, 2)
+    attentions: tuple[int, ...] = (0, 0, 0)
+    attention_heads: int = 4
+    attention_features: int = 32
+    modulation_features: int = 512
+
+
+@dataclass
+class SampleConfig:
+    """The sounds made while training and at its end.
+
+    Attributes:
+        num: How many.
+        steps: Sampler steps, one net call each.
+        guidance: Scale of classifier-free guidance; 1 is off.
+    """
+
+    num: int = 4
+    steps: int = 30
+    guidance: float = 1.0
+
+
+@dataclass
+class Config:
+    """Everything a recipe can be told."""
+
+    data: DataConfig = field(default_factory=lambda: DataConfig(path=PIANO))
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+
+
+def build_model(config: Config, num_classes: tuple[int, ...] = ()) -> DiffusionModel:
+    """Return the model of these settings, with one label column per entry of `num_classes`."""
+    model, channels = config.model, config.data.channels
+    transform = MDCT(model.bins, channels, config.data.sample_rate)
+    mdct = transform if model.transform == "mdct" else None
+    return DiffusionModel(
+        UNetV0,
+        autoencoder=mdct,
+        diffusion_sigma_distribution=Stratified(),
+        in_channels=channels if mdct is None else mdct.latent_channels,
+        channels=model.channels,
+        factors=model.factors,
+        items=model.items,
+        attentions=model.attentions,
+        attention_heads=model.attention_heads,
+        attention_features=model.attention_features,
+        modulation_features=model.modulation_features,
+        num_classes=num_classes or None,
+    )
+
+
+class Trained(NamedTuple):
+    """A finished run, ready to make sounds."""
+
+    run: Run
+    config: Config
+    labels: LabelTable
+    model: DiffusionModel
+
+
+def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trained:
+    """Return a run (its folder, its experiment, or None for the newest) with its averaged model."""
+    run = Run.find(name, runs)
+    config = load_config(Config, run.config_path)
+    weights = run.checkpoints / "last.safetensors"
+    if not weights.is_file():
+        raise FileNotFoundError(f"there is no {weights}: the run has saved no checkpoint yet")
+    labels = LabelTable.from_dict(json.loads((run.directory / "labels.json").read_text("utf-8")))
+    model = build_model(config, labels.num_classes)
+    load_weights(model, load_file(weights), weights)
+    return Trained(run, config, labels, model.to(choose_device(device)).eval())

@@ -1,0 +1,40 @@
+"""Train a diffusion model on a folder of recordings and make new sounds like them.
+
+    python examples/train_unconditional.py data.path=DIR data.sample_rate=16000 train.max_minutes=10
+"""
+
+from __future__ import annotations
+
+import sys
+
+from recipe import Config, build_model
+
+from audio_diffusion_pytorch.training import (
+    clip_batches,
+    open_data,
+    open_session,
+    parse_recipe,
+    run_recipe,
+)
+
+
+def main() -> None:
+    """Train, then write sounds and a report to the run folder."""
+    arguments = parse_recipe(__doc__, Config)
+    config = arguments.config
+    data, held_back = open_data(config.data, config.train.seed)
+    model = build_model(config)
+    model.fit_normalizer(clip_batches(data))
+    with open_session(arguments) as session:
+        session.fit(
+            model,
+            data,
+            held_back,
+            make=lambda averaged, generator: averaged.generate(
+                config.sample.num, config.data.length, config.sample.steps, generator=generator
+            ),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main))
