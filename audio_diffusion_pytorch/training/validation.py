@@ -109,7 +109,7 @@ class Validation:
             times = ((level + inside) / self.bins).to(device)
         with precision.autocast(device):
             losses = self.loss(model, batch, generator, times)
-        return losses.double().cpu()
+        return losses.cpu().double()
 
 
 @contextmanager

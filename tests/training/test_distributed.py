@@ -51,7 +51,7 @@ def test_no_clip_is_seen_twice_in_an_epoch(reports):
 def test_reasons_and_steps(reports):
     first = reports[0]
     assert (first["steps"]["step"], first["steps"]["reason"]) == (10, "finished")
-    assert first["minutes"]["step"] > 5
+    assert first["minutes"]["step"] > 0
     assert 0 < first["stopped"]["step"] < 10 and "SIGTERM" in first["stopped"]["reason"]
     assert first["resumed"]["step"] == 10
 
