@@ -7,6 +7,7 @@ training recipes stand in `examples/`. Importing the package loads nothing optio
 from importlib.metadata import PackageNotFoundError, version
 
 from .autoencoders import MDCT as MDCT
+from .autoencoders import Companded as Companded
 from .autoencoders import LatentNormalizer as LatentNormalizer
 from .diffusion import Diffusion as Diffusion
 from .diffusion import Distribution as Distribution
@@ -26,6 +27,7 @@ except PackageNotFoundError:  # run from a source tree that was not installed
 
 __all__ = [
     "MDCT",
+    "Companded",
     "Diffusion",
     "DiffusionModel",
     "Distribution",

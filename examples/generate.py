@@ -1,7 +1,7 @@
 """Make sounds with a trained model: WAV files, pictures and one array of all samples.
 
-    python examples/generate.py --num 8 --steps 30 --out sounds
-    python examples/generate.py --run demo --num 4 --steps 10 30 --out notes --label 60:mf --label 67
+python examples/generate.py --num 8 --steps 30 --out sounds
+python examples/generate.py --run demo --num 4 --steps 10 30 --out notes --label 60:mf 67
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import torch
 from safetensors.torch import load_file
 
-from audio_diffusion_pytorch import MDCT, DiffusionModel, UNetV0
+from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
 from audio_diffusion_pytorch.data import LabelTable
 from audio_diffusion_pytorch.diffusion import Stratified
 from audio_diffusion_pytorch.training import (
@@ -31,7 +32,9 @@ class ModelConfig:
     Attributes:
         transform: "mdct" diffuses in a frequency transform (good on small machines), "none" on
             raw samples.
-        bins: Frequency rows of the MDCT, and its hop in samples.
+        bins: Frequency rows of the MDCT, and its hop in samples: many for notes, few for drums.
+        exponent: Bends loud and quiet coefficients together; 1 is off.
+        whitening: How far faint rows are raised, 0..1.
         channels: Width of each level of the U-Net.
         factors: How much each level shortens.
         items: Blocks of each level, each way.
@@ -42,11 +45,13 @@ class ModelConfig:
     """
 
     transform: Literal["mdct", "none"] = "mdct"
-    bins: int = 256
-    channels: tuple[int, ...] = (256, 384, 384)
-    factors: tuple[int, ...] = (1, 2, 2)
-    items: tuple[int, ...] = (2, 2, 2)
-    attentions: tuple[int, ...] = (0, 0, 0)
+    bins: int = 512
+    exponent: float = 0.5
+    whitening: float = 0.5
+    channels: tuple[int, ...] = (512, 512)
+    factors: tuple[int, ...] = (1, 2)
+    items: tuple[int, ...] = (2, 2)
+    attentions: tuple[int, ...] = (0, 0)
     attention_heads: int = 4
     attention_features: int = 32
     modulation_features: int = 512
@@ -73,20 +78,24 @@ class Config:
 
     data: DataConfig = field(default_factory=lambda: DataConfig(path=PIANO))
     model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(learning_rate=2e-3))
     sample: SampleConfig = field(default_factory=SampleConfig)
 
 
 def build_model(config: Config, num_classes: tuple[int, ...] = ()) -> DiffusionModel:
     """Return the model of these settings, with one label column per entry of `num_classes`."""
+    torch.manual_seed(config.train.seed)  # the same weights at the start of the same run
     model, channels = config.model, config.data.channels
-    transform = MDCT(model.bins, channels, config.data.sample_rate)
-    mdct = transform if model.transform == "mdct" else None
+    space = normalizer = None
+    if model.transform == "mdct":
+        space = Companded(MDCT(model.bins, channels, config.data.sample_rate), model.exponent)
+        normalizer = LatentNormalizer(space.latent_channels, whitening=model.whitening)
     return DiffusionModel(
         UNetV0,
-        autoencoder=mdct,
+        autoencoder=space,
+        normalizer=normalizer,
         diffusion_sigma_distribution=Stratified(),
-        in_channels=channels if mdct is None else mdct.latent_channels,
+        in_channels=channels if space is None else space.latent_channels,
         channels=model.channels,
         factors=model.factors,
         items=model.items,
@@ -114,7 +123,7 @@ def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trai
     weights = run.checkpoints / "last.safetensors"
     if not weights.is_file():
         raise FileNotFoundError(f"there is no {weights}: the run has saved no checkpoint yet")
-    labels = LabelTable.from_dict(json.loads((run.directory / "labels.json").read_text("utf-8")))
+    labels = LabelTable.from_dict(json.loads(run.labels_path.read_text("utf-8")))
     model = build_model(config, labels.num_classes)
     load_weights(model, load_file(weights), weights)
     return Trained(run, config, labels, model.to(choose_device(device)).eval())

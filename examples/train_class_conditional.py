@@ -1,6 +1,6 @@
 """Train a diffusion model that makes the note it is asked for: by default a piano.
 
-    python examples/train_class_conditional.py train.max_minutes=8
+python examples/train_class_conditional.py train.max_minutes=8
 
 Labels come from the file names: `069_A4_ff.flac` is note 69 at velocity ff. For other sounds give
 `data.path` and `data.labels`, a regular expression with a named group per label or a CSV manifest.
@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 
 import torch
-from recipe import PIANO, Config, build_model
+from recipe import PIANO, Config, ModelConfig, build_model
 
 from audio_diffusion_pytorch.training import (
     DataConfig,
@@ -33,6 +33,7 @@ class LabelledConfig(Config):
     data: DataConfig = field(
         default_factory=lambda: DataConfig(path=PIANO, labels=NOTE_AND_VELOCITY, crop="start")
     )
+    model: ModelConfig = field(default_factory=lambda: ModelConfig(bins=1024))
 
 
 def main() -> None:

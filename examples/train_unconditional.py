@@ -1,6 +1,6 @@
 """Train a diffusion model on a folder of recordings and make new sounds like them.
 
-    python examples/train_unconditional.py data.path=DIR data.sample_rate=16000 train.max_minutes=10
+python examples/train_unconditional.py data.path=DIR data.sample_rate=16000 train.max_minutes=10
 """
 
 from __future__ import annotations

@@ -32,13 +32,7 @@ FREE_BYTES_NEEDED = 2_500_000_000
 
 # What `demo` runs, one Python command line after another; further arguments go to the first.
 DEMO = [
-    [
-        "examples/train_class_conditional.py",
-        "--config",
-        "examples/configs/piano.yaml",
-        "--experiment",
-        "demo",
-    ],
+    ["examples/train_class_conditional.py", "--experiment", "demo", "train.max_minutes=8"],
     ["examples/score_piano.py", "--run", "demo"],
 ]
 

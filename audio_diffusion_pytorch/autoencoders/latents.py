@@ -9,11 +9,15 @@ from torch import Tensor, nn
 
 
 class LatentNormalizer(nn.Module):
-    """Scales each latent channel to mean 0 and standard deviation 1, and back.
+    """Scales latents to mean 0 and standard deviation 1, channel by channel, and back.
 
-    A diffusion schedule assumes unit-variance data: without this the loudest channels drown the
-    rest and the quiet ones look like silence at every noise level. The statistics are fitted in
-    one pass and are saved with the weights.
+    A diffusion schedule assumes unit-variance data: without this the start noise is too loud or
+    too quiet, and in a learnt code the loudest channels drown the rest. The statistics are fitted
+    in one pass and are saved with the weights.
+
+    A spectrum is another matter: its faint top rows are mostly noise, which cannot be learnt, and
+    at full whitening they weigh as much in the loss as the rows that hold the notes. `whitening`
+    below 1 leaves them part of their faintness; all rows together still have unit variance.
 
     Shapes: `normalize` and `denormalize` keep `(b, channels, t)`.
 
@@ -21,7 +25,8 @@ class LatentNormalizer(nn.Module):
         channels: Latent channels.
         floor: Least standard deviation, as a share of the largest: channels that (nearly) never
             sound are not blown up to full scale.
-        per_channel: Scale each channel by its own deviation; False takes one for all.
+        whitening: Each channel keeps its deviation to the power `1 - whitening`: 1 makes all
+            equal, 0 scales all by one number. In 0..1.
 
     Raises:
         ValueError: If it is used before `fit`, or fitted on nothing or on non-finite values.
@@ -31,11 +36,13 @@ class LatentNormalizer(nn.Module):
     std: Tensor
     fitted: Tensor
 
-    def __init__(self, channels: int, floor: float = 1e-3, per_channel: bool = True) -> None:
+    def __init__(self, channels: int, floor: float = 1e-3, whitening: float = 1.0) -> None:
         super().__init__()
+        if not 0.0 <= whitening <= 1.0:
+            raise ValueError(f"whitening must lie in 0..1, got {whitening}")
         self.channels = channels
         self.floor = floor
-        self.per_channel = per_channel
+        self.whitening = whitening
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
         self.register_buffer("fitted", torch.tensor(False))
@@ -67,14 +74,15 @@ class LatentNormalizer(nn.Module):
             raise ValueError(
                 "the latents to normalise hold NaN or infinity: check the clips (data.bad=skip)"
             )
-        if not self.per_channel:
-            variance = variance.mean().expand_as(variance)
         std = variance.sqrt()
         loudest = float(std.max())
         if loudest == 0:
             raise ValueError("every latent channel is constant: the clips are silent")
+        scale = std.clamp_min(self.floor * loudest) ** self.whitening
+        if self.whitening < 1:
+            scale = scale * (std / scale).square().mean().sqrt()  # unit variance over all
         self.mean.copy_(mean)
-        self.std.copy_(std.clamp_min(self.floor * loudest))
+        self.std.copy_(scale)
         self.fitted.fill_(True)
         return self
 

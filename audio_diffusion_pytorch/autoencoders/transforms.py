@@ -65,7 +65,7 @@ class MDCT(nn.Module):
         exact = F.pad(x, (0, -x.shape[-1] % n)).to(_exact_dtype(x))
         with torch.autocast(x.device.type, enabled=False):
             blocks = fold(exact.unflatten(-1, (-1, n)), inverse=False)  # (b, c, frames, n)
-            spectrum = blocks @ cosine_matrix(n, x.device).to(exact.dtype)
+            spectrum: Tensor = blocks @ cosine_matrix(n, x.device).to(exact.dtype)
         return spectrum.transpose(2, 3).flatten(1, 2).to(x.dtype)
 
     def decode(self, z: Tensor, length: int | None = None) -> Tensor:
@@ -77,8 +77,9 @@ class MDCT(nn.Module):
         spectrum = z.unflatten(1, (self.channels, self.num_bins)).transpose(2, 3)
         with torch.autocast(z.device.type, enabled=False):
             cosines = cosine_matrix(self.num_bins, z.device).to(_exact_dtype(z))
-            blocks = fold(spectrum.to(cosines.dtype) @ cosines, inverse=True)
-        return blocks.flatten(2, 3)[..., :length].to(z.dtype)
+            blocks: Tensor = fold(spectrum.to(cosines.dtype) @ cosines, inverse=True)
+        audio: Tensor = blocks.flatten(2, 3)[..., :length].to(z.dtype)
+        return audio
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the round trip of `x (b, channels, t)`, of its length, and no losses."""

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ops.shapes import lift
-from ..protocols import Denoiser, NoiseSchedule, Parameterization
+from audio_diffusion_pytorch.ops.shapes import lift
+from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, Parameterization
 
 
 def levels_at(schedule: NoiseSchedule, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

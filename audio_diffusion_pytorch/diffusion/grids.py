@@ -11,6 +11,7 @@ class Schedule(nn.Module):
 
     def forward(self, num_steps: int, device: torch.device) -> Tensor:
         """Return falling times `(num_steps,)`."""
+        del num_steps, device
         raise TypeError(f"{type(self).__name__} must define forward(num_steps, device)")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..protocols import Denoise, Denoiser
+from audio_diffusion_pytorch.protocols import Denoise, Denoiser
 
 
 class ClassifierFreeGuidance:

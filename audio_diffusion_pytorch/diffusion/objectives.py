@@ -8,8 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from ..ops.random import randn_like
-from ..protocols import Denoiser, LossWeight, NoiseSchedule, Parameterization, TimeSampler
+from audio_diffusion_pytorch.ops.random import randn_like
+from audio_diffusion_pytorch.protocols import (
+    Denoiser,
+    LossWeight,
+    NoiseSchedule,
+    Parameterization,
+    TimeSampler,
+)
+
 from .denoiser import ask, bind_denoiser, denoise, levels_at
 from .noise_schedules import HalfCircle
 from .parameterizations import VPrediction
@@ -97,9 +104,7 @@ class GaussianDiffusion(Diffusion):
         alpha, sigma = levels_at(self.schedule, times, x)
         target = self.parameterization.target(x, noise, alpha, sigma)
         noisy = alpha * x + sigma * noise
-        prediction, _, _ = ask(
-            self.net, self.schedule, self.parameterization, noisy, times, **cond
-        )
+        prediction, _, _ = ask(self.net, self.schedule, self.parameterization, noisy, times, **cond)
         loss = self.measure(prediction, target, mask)
         if self.weight is not None:
             level = times.reshape(len(x), -1).mean(1)

@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..ops.random import randn_like
-from ..protocols import Constraint, Denoiser, NoiseSchedule, NoiseSource, Solver, State
+from audio_diffusion_pytorch.ops.random import randn_like
+from audio_diffusion_pytorch.protocols import (
+    Constraint,
+    Denoiser,
+    NoiseSchedule,
+    NoiseSource,
+    Solver,
+    State,
+)
 
 Callback = Callable[[State], None]
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..protocols import Grid, Guidance
+from audio_diffusion_pytorch.protocols import Grid, Guidance
+
 from .denoiser import bind_denoiser, denoise
 from .grids import LinearSchedule
 from .noise_schedules import HalfCircle
@@ -74,6 +75,4 @@ class VSampler(Sampler):
                 return denoise(self.net, schedule, parameterization, x, time, **cond)
 
             denoiser = guidance(free, cond, null_cond or {})
-        return sample(
-            denoiser, x_noisy, times, Euler(), schedule, show_progress=show_progress
-        )
+        return sample(denoiser, x_noisy, times, Euler(), schedule, show_progress=show_progress)

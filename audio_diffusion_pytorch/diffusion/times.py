@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from ..ops.random import check_generator
+from audio_diffusion_pytorch.ops.random import check_generator
 
 
 class Distribution:
@@ -15,6 +15,7 @@ class Distribution:
         self, num_samples: int, device: torch.device, generator: Generator | None = None
     ) -> Tensor:
         """Return times `(num_samples,)` on `device`."""
+        del num_samples, device, generator
         raise TypeError(f"{type(self).__name__} must define __call__(num_samples, device)")
 
 

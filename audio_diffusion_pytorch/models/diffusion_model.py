@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ..autoencoders.latents import LatentNormalizer
-from ..diffusion.guidance import ClassifierFreeGuidance
-from ..diffusion.objectives import VDiffusion
-from ..diffusion.samplers import VSampler
-from ..ops.random import randn
-from ..protocols import Autoencoder
+from audio_diffusion_pytorch.autoencoders.latents import LatentNormalizer
+from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
+from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
+from audio_diffusion_pytorch.diffusion.samplers import VSampler
+from audio_diffusion_pytorch.ops.random import randn
+from audio_diffusion_pytorch.protocols import Autoencoder
 
 
 class DiffusionModel(nn.Module):
@@ -66,10 +66,10 @@ class DiffusionModel(nn.Module):
             normalizer = LatentNormalizer(autoencoder.latent_channels)
         self.autoencoder = autoencoder
         self.normalizer = normalizer
-        if isinstance(autoencoder, nn.Module):
-            autoencoder.requires_grad_(False)
-        self.register_state_dict_post_hook(_keep_one_net)
-        self.register_load_state_dict_pre_hook(_share_one_net)
+        for parameter in getattr(autoencoder, "parameters", list)():
+            parameter.requires_grad_(False)
+        self.register_state_dict_post_hook(_keep_one_net)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_share_one_net)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of clean audio `(b, c, t)`; arguments as the objective's `forward`."""
@@ -169,7 +169,9 @@ class DiffusionModel(nn.Module):
             return
         autoencoder = self.autoencoder
         with torch.no_grad():
-            self.normalizer.fit(x if autoencoder is None else autoencoder.encode(x) for x in batches)
+            self.normalizer.fit(
+                x if autoencoder is None else autoencoder.encode(x) for x in batches
+            )
 
 
 def split_prefix(
@@ -201,9 +203,7 @@ def _keep_one_net(
         del state[key]
 
 
-def _share_one_net(
-    module: nn.Module, state: dict[str, Any], prefix: str, *unused: object
-) -> None:
+def _share_one_net(module: nn.Module, state: dict[str, Any], prefix: str, *unused: object) -> None:
     """Give every alias of the network the one copy that a state dict holds, whichever it is."""
     del unused
     names = [f"{prefix}net.", *(prefix + alias for alias in _aliases(module))]

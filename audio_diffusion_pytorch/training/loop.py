@@ -239,7 +239,7 @@ class _Run:
                 with state.precision.autocast(self.device):
                     item_losses = self.loss(self.called, batch, self.generator).float()
                 loss = item_losses.mean() / config.accumulate
-                state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                state.scaler.scale(loss).backward()
             losses.append(item_losses.detach())
             names += batch.name
         state.scaler.unscale_(state.optimizer)

@@ -143,6 +143,11 @@ class Run:
         return self.directory / "report.html"
 
     @property
+    def labels_path(self) -> Path:
+        """`labels.json`: the label columns and their values."""
+        return self.directory / "labels.json"
+
+    @property
     def summary_path(self) -> Path:
         """`summary.json`."""
         return self.directory / "summary.json"

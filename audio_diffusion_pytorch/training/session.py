@@ -16,9 +16,10 @@ from audio_diffusion_pytorch.data.save import save_audio
 from audio_diffusion_pytorch.diagnostics import (
     MetricRow,
     Report,
+    Verdict,
     format_table,
     save_spectrogram,
-    spectrogram_image,
+    write_aside,
     write_report,
 )
 from audio_diffusion_pytorch.metrics import rms_db
@@ -35,8 +36,6 @@ from .versions import versions
 
 Make = Callable[[nn.Module, Generator], Tensor]
 """Makes the sounds `(n, c, t)` that show how far a model is."""
-
-LABELS_NAME = "labels.json"
 
 
 @dataclass
@@ -65,8 +64,7 @@ class Session:
         settings = {"config": config_to_dict(config), "labels": data.label_table.to_dict()}
         if self.processes.is_main:
             print(data.report.text())
-            labels = json.dumps(settings["labels"], indent=1)
-            (self.run.directory / LABELS_NAME).write_text(labels, encoding="utf-8")
+            write_aside(self.run.labels_path, json.dumps(settings["labels"], indent=1) + "\n")
             count = sum(p.numel() for p in model.parameters())
             print(f"model: {count:,} parameters")
 
@@ -101,7 +99,6 @@ class Session:
             save_spectrogram(path.with_suffix(".png"), sound, sample_rate, f"step {step}")
             for logger in self.loggers:
                 logger.audio(step, f"sample/{number}", sound, sample_rate)
-                logger.image(step, f"sample/{number}", spectrogram_image(sound, sample_rate))
 
     def report(self, result: TrainResult, data: AudioFolder, sounds: Tensor) -> None:
         """Write `report.html` and `summary.json`, and print the table and a paragraph."""
@@ -112,6 +109,8 @@ class Session:
         report = Report(f"{self.run.experiment}: what was trained", self.run.directory.name)
         report.rows.extend(rows)
         report.paragraph(plain_words(result, data, rows))
+        for row in rows[:3]:
+            report.figure(row.name, row.value, row.unit)
         for title, names in CURVES.items():
             lines = {name: scalars[name] for name in names if name in scalars}
             if lines:
@@ -159,7 +158,9 @@ def result_rows(
     if "validation/loss" in scalars:
         zero = scalars["zero_predictor/loss"][1][-1] if "zero_predictor/loss" in scalars else 1.0
         loss = scalars["validation/loss"][1][-1]
-        rows.append(MetricRow.at_most("validation loss", loss, 0.9 * zero))
+        verdict: Verdict = "pass" if loss <= 0.9 * zero else "warn"
+        target = f"at most {0.9 * zero:.3g}"
+        rows.append(MetricRow("validation loss", loss, target, verdict))
         rows.append(MetricRow("loss of a network that answers zero", zero))
     level, wanted = float(rms_db(sounds).mean()), float(rms_db(real).mean())
     rows.append(MetricRow.within("level of the sounds", level, wanted - 6, wanted + 6, "dBFS"))
@@ -179,7 +180,13 @@ def plain_words(result: TrainResult, data: AudioFolder, rows: Sequence[MetricRow
     if loss is not None:
         zero = by_name["loss of a network that answers zero"].shown
         text += f"The loss on held-back files is {loss.shown}; knowing nothing would cost {zero}. "
-        if loss.verdict != "pass":
+        if loss.verdict != "pass" and result.loss < 0.7 * float(loss.value):
+            text += (
+                "On the trained files it is far lower: the model knows these by heart, down to "
+                "the phase of each partial, and what it makes stays close to them; more "
+                "recordings would change that. "
+            )
+        elif loss.verdict != "pass":
             text += "That is hardly better: train longer (train.max_minutes). "
     level = by_name["level of the sounds"]
     text += (

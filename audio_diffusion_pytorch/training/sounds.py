@@ -95,7 +95,7 @@ def make_sounds(
     for first in range(0, num, batch_size):
         indices = range(first, min(num, first + batch_size))
         noise = [torch.randn(shape, generator=generator_for("cpu", seed, i)) for i in indices]
-        cond: dict[str, Tensor] = {}
+        cond: dict[str, Any] = {}
         if labels is not None:
             cond["labels"] = labels[first : indices[-1] + 1].to(weights.device)
         sounds = model.generate(

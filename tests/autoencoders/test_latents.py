@@ -37,8 +37,19 @@ def test_quiet_channels_are_not_blown_up():
     z[:, 1] *= 1e-9
     normalizer = LatentNormalizer(2, floor=1e-2).fit([z])
     assert normalizer.normalize(z)[:, 1].abs().max() < 1e-5
-    together = LatentNormalizer(2, per_channel=False).fit([z])
-    assert together.std[0] == together.std[1]
+
+
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_whitening_sets_how_much_of_their_loudness_channels_keep(whitening):
+    """Deviations keep the power 1 - whitening of themselves; together they stay at one."""
+    gains = torch.tensor([4.0, 1.0, 0.25])
+    z = torch.randn(8, 3, 5000) * gains[:, None]
+    scaled = LatentNormalizer(3, whitening=whitening).fit([z]).normalize(z)
+    std = scaled.std((0, 2))
+    torch.testing.assert_close(std / std[1], gains ** (1 - whitening), atol=0, rtol=0.02)
+    torch.testing.assert_close(scaled.square().mean(), torch.tensor(1.0), atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="whitening"):
+        LatentNormalizer(3, whitening=1.5)
 
 
 def test_statistics_travel_with_the_weights(tmp_path):

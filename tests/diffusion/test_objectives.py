@@ -169,7 +169,7 @@ def test_times_are_uniform(sampler):
     times = sampler(4096, torch.device("cpu"), generator).sort().values
     distance = (times - (torch.arange(4096) + 0.5) / 4096).abs().max()
     assert distance < 2.6 / 4096**0.5
-    assert 0 <= times[0] and times[-1] <= 1
+    assert times[0] >= 0 and times[-1] <= 1
 
 
 def test_stratified_times_fill_every_stratum_and_calm_the_loss():

@@ -1,6 +1,7 @@
 """The sampling loop, DDIM and guidance on data whose answers are known in closed form."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def test_euler_has_order_one_on_a_gaussian():
     for steps in (32, 64, 128, 256):
         made = sample(gaussian_denoiser(std), x, grid(steps), Euler(), HalfCircle())
         errors.append((made - std * x).abs().max().item())
-    slopes = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    slopes = [math.log2(a / b) for a, b in pairwise(errors)]
     assert all(abs(slope - Euler.order) < 0.1 for slope in slopes)
 
 
@@ -142,7 +143,7 @@ class Affine(nn.Module):
 def upstream_v_sampling(net, x, steps):
     """Upstream's arithmetic, written out: v-DDIM on equal angles."""
     sigmas = torch.linspace(1, 0, steps + 1)
-    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for now, then in pairwise(sigmas):
         v = net(x, now.expand(len(x)))
         alpha, beta = torch.cos(now * math.pi / 2), torch.sin(now * math.pi / 2)
         clean, noise = alpha * x - beta * v, beta * x + alpha * v

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...ops.shapes import lift
-from ...protocols import Denoiser, NoiseSchedule, NoiseSource, State
+from audio_diffusion_pytorch.ops.shapes import lift
+from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
 
 
 class Euler:
@@ -22,7 +22,8 @@ class Euler:
     def step(
         self, denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource
     ) -> State:
-        """Return the state at `state.next_time`."""
+        """Return the state at `state.next_time`; a deterministic step needs no noise."""
+        del noise
         x = state.x
         alpha, sigma = (lift(v, x).to(x.dtype) for v in schedule.alpha_sigma(state.time))
         next_alpha, next_sigma = (
@@ -31,6 +32,4 @@ class Euler:
         clean = denoiser(x, state.time)
         ratio = next_sigma / sigma  # one division by the larger noise level: safe down to 0
         x = ratio * x + (next_alpha - ratio * alpha) * clean
-        return replace(
-            state, x=x, time=state.next_time, index=state.index + 1, clean=clean
-        )
+        return replace(state, x=x, time=state.next_time, index=state.index + 1, clean=clean)

@@ -1,0 +1,175 @@
+"""Score a run trained on the piano notes: 96 notes are asked for, heard and measured.
+
+python examples/score_piano.py --run demo
+
+64 of the notes are (pitch, velocity) pairs the run was trained on, 32 are held-back ones. The
+table goes to `score/score.json` and `score/score.html` in the run folder, the notes beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from itertools import pairwise
+
+import torch
+from recipe import Trained, load_run
+
+from audio_diffusion_pytorch.data import AudioFolder
+from audio_diffusion_pytorch.diagnostics import (
+    MetricRow,
+    Report,
+    format_table,
+    write_aside,
+    write_report,
+)
+from audio_diffusion_pytorch.metrics import (
+    cents,
+    estimate_pitch,
+    log_spectral_distance,
+    midi_to_hz,
+    nearest_neighbour,
+    rms_db,
+)
+from audio_diffusion_pytorch.training import make_sounds, open_data, run_recipe, write_sounds
+
+TRAINED, HELD_BACK, STEPS = 64, 32, 30
+VELOCITIES = ("pp", "mp", "mf", "ff")
+
+
+def main() -> None:
+    """Make the notes, measure them, and print and save the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", help="run folder or experiment (default: the newest run)")
+    parser.add_argument("--runs", default="runs", help="where the runs are")
+    parser.add_argument("--steps", type=int, default=STEPS, help="sampler steps")
+    parser.add_argument("--guidance", type=float, default=1.0, help="1 is off")
+    parser.add_argument("--seed", type=int, default=0, help="of the start noise")
+    options = parser.parse_args()
+    trained = load_run(options.run, options.runs)
+    data, held_back = open_data(trained.config.data, trained.config.train.seed)
+    if held_back is None or data.label_table.columns != ("note", "velocity"):
+        raise ValueError(f"{trained.run.directory.name} was not trained on labelled piano notes")
+    asked, real = [], []
+    for source, count in ((data, TRAINED), (held_back, HELD_BACK)):
+        for number in range(count):
+            clip = source[number * len(source) // count]
+            asked.append(clip.labels)
+            real.append(clip.audio)
+    labels, wanted = torch.stack(asked), torch.stack(real)[:, 0]
+    rate = data.sample_rate
+    made = make_sounds(
+        trained.model, len(labels), data.length, rate, options.steps,
+        seed=options.seed, labels=labels, guidance=options.guidance, show_progress=True,
+    )  # fmt: skip
+    print(made.text())
+    rows, figures, pitch = measure(trained, labels, made.audio[:, 0], wanted, data, held_back)
+    folder = trained.run.directory / "score"
+    names = [
+        f"{i:02d}_{note}_{velocity}" + ("_held_back" if i >= TRAINED else "")
+        for i, (note, velocity) in enumerate(words(trained, labels))
+    ]
+    write_sounds(folder, made, names=names, about={"run": trained.run.directory.name})
+    write_aside(folder / "score.json", json.dumps(figures, indent=1) + "\n")
+    report = Report("96 piano notes, asked for and measured", trained.run.directory.name)
+    report.paragraph(sentence(figures))
+    report.rows.extend(rows)
+    for i in range(0, len(names), 8):
+        heard = f"heard {float(pitch[i]):.1f} Hz"
+        report.sound(names[i], made.audio[i], rate, note=heard, group="made by the model")
+        report.sound(names[i], wanted[i : i + 1], rate, group="the real note")
+    write_report(folder / "score.html", report)
+    print(format_table(rows))
+    print(sentence(figures))
+    print(f"score: {folder}")
+
+
+def words(trained: Trained, labels: torch.Tensor) -> list[tuple[int, str]]:
+    """Return the MIDI note and the velocity of each row of labels."""
+    decoded = [trained.labels.decode(row) for row in labels]
+    return [(int(row["note"] or 0), str(row["velocity"])) for row in decoded]
+
+
+def measure(
+    trained: Trained,
+    labels: torch.Tensor,
+    made: torch.Tensor,
+    wanted: torch.Tensor,
+    data: AudioFolder,
+    held_back: AudioFolder,
+) -> tuple[list[MetricRow], dict[str, float], torch.Tensor]:
+    """Return the table, its figures by name, and the pitch heard in each note."""
+    rate = data.sample_rate
+    notes = torch.tensor([note for note, _ in words(trained, labels)])
+    pitch = estimate_pitch(made, rate).frequency
+    right = cents(pitch, midi_to_hz(notes)).abs() <= 50
+    distance = log_spectral_distance(made, wanted)
+    neighbours = neighbour_distance(trained, data, held_back)
+    corpus = torch.cat([data[i].audio for i in range(len(data))])
+    nearest, index = nearest_neighbour(made, corpus)
+    same = [data[int(i)].labels[0] == row[0] for i, row in zip(index, labels, strict=True)]
+    figures = {
+        "pitch_right": 100 * float(right.float().mean()),
+        "pitch_right_trained": 100 * float(right[:TRAINED].float().mean()),
+        "pitch_right_held_back": 100 * float(right[TRAINED:].float().mean()),
+        "spectral_distance": float(distance.mean()),
+        "spectral_distance_held_back": float(distance[TRAINED:].mean()),
+        "neighbour_distance": neighbours,
+        "nearest_training_clip": float(nearest.mean()),
+        "nearest_has_same_pitch": 100 * sum(map(float, same)) / len(same),
+        "level": float(rms_db(made[:, None]).mean()),
+        "level_real": float(rms_db(wanted[:, None]).mean()),
+    }
+    level = figures["level_real"]
+    rows = [
+        MetricRow.at_least("pitch within 50 cents", figures["pitch_right"], 90, "%"),
+        MetricRow("  trained pairs", figures["pitch_right_trained"], unit="%"),
+        MetricRow.at_least("  held-back pairs", figures["pitch_right_held_back"], 80, "%"),
+        MetricRow("  by chance", 100 / 62, unit="%"),
+        MetricRow.at_most(
+            "spectral distance to the real note", figures["spectral_distance"],
+            1.5 * neighbours, "dB",
+        ),
+        MetricRow("  held-back pairs", figures["spectral_distance_held_back"], unit="dB"),
+        MetricRow("  between real neighbouring velocities", neighbours, unit="dB"),
+        MetricRow("nearest training clip", figures["nearest_training_clip"], unit="dB"),
+        MetricRow("  of the pitch asked for", figures["nearest_has_same_pitch"], unit="%"),
+        MetricRow.within("level", figures["level"], level - 6, level + 6, "dBFS"),
+        MetricRow("  of the real notes", level, unit="dBFS"),
+    ]  # fmt: skip
+    return rows, figures, pitch
+
+
+def neighbour_distance(trained: Trained, data: AudioFolder, held_back: AudioFolder) -> float:
+    """Return the mean distance between real notes of one pitch at neighbouring velocities, dB."""
+    clips = [source[i] for source in (data, held_back) for i in range(len(source))]
+    by_pair = {
+        pair: clip.audio
+        for pair, clip in zip(
+            words(trained, torch.stack([clip.labels for clip in clips])), clips, strict=True
+        )
+    }
+    pairs = [
+        (by_pair[note, low], by_pair[note, high])
+        for note in sorted({note for note, _ in by_pair})
+        for low, high in pairwise(VELOCITIES)
+        if (note, low) in by_pair and (note, high) in by_pair
+    ]
+    softer, louder = (torch.cat(side) for side in zip(*pairs, strict=True))
+    return float(log_spectral_distance(softer, louder).mean())
+
+
+def sentence(figures: dict[str, float]) -> str:
+    """Return the result in plain words."""
+    return (
+        f"Of {TRAINED + HELD_BACK} notes, {figures['pitch_right']:.0f} % have the pitch asked for "
+        f"within 50 cents ({figures['pitch_right_held_back']:.0f} % of the pairs never trained "
+        f"on); they are {figures['spectral_distance']:.1f} dB from the real notes, which are "
+        f"{figures['neighbour_distance']:.1f} dB from their own neighbours in velocity, and at "
+        f"{figures['level']:.1f} dBFS where the real ones are at {figures['level_real']:.1f}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main))
