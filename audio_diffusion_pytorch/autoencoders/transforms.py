@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi
+from math import pi, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +90,7 @@ class MDCT(nn.Module):
 def cosine_matrix(size: int, device: torch.device) -> Tensor:
     """Return the orthonormal, symmetric DCT-IV matrix `(size, size)` in float64."""
     position = torch.arange(size, dtype=torch.float64, device=device) + 0.5
-    return (2 / size) ** 0.5 * torch.cos(pi / size * position[:, None] * position)
+    return sqrt(2 / size) * torch.cos(pi / size * position[:, None] * position)
 
 
 def fold(blocks: Tensor, *, inverse: bool) -> Tensor:
