@@ -94,6 +94,9 @@ def call_unet_item(module: nn.Module, x: Tensor) -> Tensor:
 # Keyed by the dotted name below the package. `make` gets the class itself.
 EXAMPLES: dict[str, Example] = {
     "autoencoders.latents.LatentNormalizer": Example(fitted_normalizer, (2, 3, 20), on_meta=False),
+    "autoencoders.companding.Companded": Example(
+        lambda cls: cls(adp.MDCT(8, channels=2)), (2, 2, 50), on_meta=False
+    ),
     "autoencoders.transforms.MDCT": Example(
         lambda cls: cls(8, channels=2), (2, 2, 50), on_meta=False
     ),

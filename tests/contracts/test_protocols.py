@@ -23,6 +23,7 @@ from audio_diffusion_pytorch.diffusion import Distribution, HalfCircle, Schedule
 
 # How to make those that cannot be made without arguments, by dotted name below the package.
 ARGUMENTS: dict[str, Callable[[type], Any]] = {
+    "autoencoders.companding.Companded": lambda cls: cls(adp.MDCT(8)),
     "autoencoders.transforms.MDCT": lambda cls: cls(8, channels=2),
 }
 

@@ -11,7 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from audio_diffusion_pytorch import MDCT, DiffusionModel, UNetV0, VDiffusion, VSampler
+from audio_diffusion_pytorch import (
+    MDCT,
+    Companded,
+    DiffusionModel,
+    LatentNormalizer,
+    UNetV0,
+    VDiffusion,
+    VSampler,
+)
 from audio_diffusion_pytorch.data import read_audio
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "upstream_model.npz"
@@ -139,15 +147,15 @@ def test_trained_on_one_note_it_makes_that_note(piano_folder):
     """The whole road on a real file: overfit one piano note, generate, compare spectra."""
     note = read_audio(piano_folder / "069_A4_mf.flac", num_frames=2048)[0][None]
     model = DiffusionModel(
-        UNetV0, autoencoder=MDCT(64), in_channels=64, channels=[64, 64], factors=[1, 2],
-        items=[1, 1], modulation_features=64,
+        UNetV0, autoencoder=Companded(MDCT(128)), normalizer=LatentNormalizer(128, whitening=0.5),
+        in_channels=128, channels=[128, 128], factors=[1, 2], items=[1, 1], modulation_features=64,
     )  # fmt: skip
     model.fit_normalizer([note])
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
-    for step in range(300):
+    for step in range(250):
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * 0.5 * (1 + math.cos(math.pi * step / 300))
+            group["lr"] = 3e-3 * 0.5 * (1 + math.cos(math.pi * step / 250))
         loss = model(note.expand(8, -1, -1), generator=generator)
         optimizer.zero_grad()
         loss.backward()
