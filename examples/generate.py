@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from recipe import load_run
 
-from audio_diffusion_pytorch.training import make_sounds, run_recipe, write_sounds
+from audio_diffusion_pytorch.training import RecipeParser, make_sounds, run_recipe, write_sounds
 
 
 def read_options() -> argparse.Namespace:
     """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = RecipeParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", help="run folder or experiment (default: the newest run)")
     parser.add_argument("--runs", default="runs", help="where the runs are (train.runs)")
     parser.add_argument("--num", type=int, default=8, help="how many sounds")
@@ -30,12 +30,16 @@ def read_options() -> argparse.Namespace:
         help="cycled over the sounds",
     )  # fmt: skip
     parser.add_argument("--guidance", type=float, default=1.0, help="1 is off")
-    parser.add_argument("--peak", type=float, help="scale each WAV to this peak, dBFS")
-    parser.add_argument("--loudness", type=float, help="scale each WAV to this level, LUFS")
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--peak", type=float, help="scale each WAV to this peak, dBFS")
+    scale.add_argument("--loudness", type=float, help="scale each WAV to this level, LUFS")
     parser.add_argument("--limiter", action="store_true", help="lower what exceeds full scale")
     parser.add_argument("--subtype", choices=["PCM_16", "PCM_24", "FLOAT"], default="PCM_16")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if min(options.num, *options.steps) < 1:
+        parser.error("--num and --steps must be at least 1")
+    return options
 
 
 def main() -> None:
@@ -45,16 +49,19 @@ def main() -> None:
     table, labels = trained.labels, None
     if table.columns:
         first = ":".join(words[0] for words in table.vocabularies)
-        rows = [table.parse(text) for text in options.label or [first]]
+        options.label = options.label or [first]
+        rows = [table.parse(text) for text in options.label]
         labels = torch.stack([rows[i % len(rows)] for i in range(options.num)])
     elif options.label:
         raise ValueError(f"{trained.run.directory.name} has no labels: leave --label out")
+    options.out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
     data = trained.config.data
     for steps in options.steps:
         folder = options.out / f"steps_{steps:04d}" if len(options.steps) > 1 else options.out
         made = make_sounds(
             trained.model, options.num, data.length, data.sample_rate, steps,
-            seed=options.seed, labels=labels, guidance=options.guidance, show_progress=True,
+            seed=options.seed, labels=labels, guidance=options.guidance,
+            show_progress=sys.stderr.isatty(),
         )  # fmt: skip
         about = {"run": trained.run.directory.name, "seed": options.seed, "label": options.label,
                  "guidance": options.guidance}  # fmt: skip
@@ -63,7 +70,8 @@ def main() -> None:
             loudness_lufs=options.loudness, limiter=options.limiter, about=about,
         )  # fmt: skip
         for report in reports:
-            print(report.text())
+            if not report.over_full_scale:  # else a warning has told it
+                print(report.text())
         print(f"{made.text()}; in {folder}")
 
 

@@ -8,7 +8,6 @@ table goes to `score/score.json` and `score/score.html` in the run folder, the n
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from itertools import pairwise
@@ -32,7 +31,13 @@ from audio_diffusion_pytorch.metrics import (
     nearest_neighbour,
     rms_db,
 )
-from audio_diffusion_pytorch.training import make_sounds, open_data, run_recipe, write_sounds
+from audio_diffusion_pytorch.training import (
+    RecipeParser,
+    make_sounds,
+    open_data,
+    run_recipe,
+    write_sounds,
+)
 
 TRAINED, HELD_BACK, STEPS = 64, 32, 30
 VELOCITIES = ("pp", "mp", "mf", "ff")
@@ -40,7 +45,7 @@ VELOCITIES = ("pp", "mp", "mf", "ff")
 
 def main() -> None:
     """Make the notes, measure them, and print and save the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = RecipeParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", help="run folder or experiment (default: the newest run)")
     parser.add_argument("--runs", default="runs", help="where the runs are")
     parser.add_argument("--steps", type=int, default=STEPS, help="sampler steps")
@@ -61,7 +66,8 @@ def main() -> None:
     rate = data.sample_rate
     made = make_sounds(
         trained.model, len(labels), data.length, rate, options.steps,
-        seed=options.seed, labels=labels, guidance=options.guidance, show_progress=True,
+        seed=options.seed, labels=labels, guidance=options.guidance,
+        show_progress=sys.stderr.isatty(),
     )  # fmt: skip
     print(made.text())
     rows, figures, pitch = measure(trained, labels, made.audio[:, 0], wanted, data, held_back)

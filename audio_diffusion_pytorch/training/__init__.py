@@ -7,6 +7,7 @@ from .checkpoint import load_weights as load_weights
 from .checkpoint import save_checkpoint as save_checkpoint
 from .checkpoint import save_weights as save_weights
 from .command_line import Arguments as Arguments
+from .command_line import RecipeParser as RecipeParser
 from .command_line import parse_recipe as parse_recipe
 from .command_line import run_recipe as run_recipe
 from .config import ConfigError as ConfigError
@@ -71,6 +72,7 @@ __all__ = [
     "PowerDecay",
     "Precision",
     "Processes",
+    "RecipeParser",
     "Resumable",
     "Run",
     "Session",

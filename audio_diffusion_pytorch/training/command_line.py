@@ -72,9 +72,11 @@ class Arguments(Generic[T]):
         return self.resume
 
 
-class _Parser(argparse.ArgumentParser):
+class RecipeParser(argparse.ArgumentParser):
+    """A parser whose errors are raised, for `run_recipe` to tell them in one line."""
+
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
+        raise ConfigError(f"{message}; see --help")
 
 
 def parse_recipe(
@@ -115,8 +117,8 @@ def parse_recipe(
     return Arguments(config, run, run.experiment, runs)
 
 
-def _recipe_parser(description: str, schema: type[Any]) -> _Parser:
-    parser = _Parser(
+def _recipe_parser(description: str, schema: type[Any]) -> RecipeParser:
+    parser = RecipeParser(
         description=description,
         usage="%(prog)s [--config FILE] [--resume [RUN]] [--experiment NAME] [key=value ...]",
         epilog="settings (key=value; they win over the file):\n\n" + config_text(schema),

@@ -45,7 +45,18 @@ class Run:
         check_experiment(experiment)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         parent = Path(runs).absolute()
-        parent.mkdir(parents=True, exist_ok=True)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            return cls._create_in(parent, stamp, experiment, config)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot make a run folder in {parent} ({error.strerror}); choose another "
+                "train.runs",
+            ) from error
+
+    @classmethod
+    def _create_in(cls, parent: Path, stamp: str, experiment: str, config: Any) -> Run:
         # Counting over all experiments keeps "newest run" well defined within one second.
         taken = [run.order[1] for run in cls.all(parent) if run.order[0] == stamp]
         count = max(taken, default=0) + 1
