@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
@@ -71,6 +72,13 @@ class SampleConfig:
     steps: int = 30
     guidance: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse before the training what would fail after it."""
+        if self.num < 1 or self.steps < 1:
+            raise ValueError(
+                f"sample.num and sample.steps must be at least 1, got {self.num} and {self.steps}"
+            )
+
 
 @dataclass
 class Config:
@@ -83,7 +91,18 @@ class Config:
 
 
 def build_model(config: Config, num_classes: tuple[int, ...] = ()) -> DiffusionModel:
-    """Return the model of these settings, with one label column per entry of `num_classes`."""
+    """Return the model of these settings, with one label column per entry of `num_classes`.
+
+    Raises:
+        ValueError: Settings of the model that do not go together.
+    """
+    try:
+        return _build(config, num_classes)
+    except ValueError as error:
+        raise ValueError(f"section 'model': {error}") from error
+
+
+def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
     torch.manual_seed(config.train.seed)  # the same weights at the start of the same run
     model, channels = config.model, config.data.channels
     space = normalizer = None
@@ -117,13 +136,24 @@ class Trained(NamedTuple):
 
 
 def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trained:
-    """Return a run (its folder, its experiment, or None for the newest) with its averaged model."""
+    """Return a run (its folder, its experiment, or None for the newest) with its averaged model.
+
+    Raises:
+        FileNotFoundError: There is no such run, or no checkpoint in it.
+        ValueError: The checkpoint is damaged or from another model.
+    """
     run = Run.find(name, runs)
     config = load_config(Config, run.config_path)
     weights = run.checkpoints / "last.safetensors"
     if not weights.is_file():
-        raise FileNotFoundError(f"there is no {weights}: the run has saved no checkpoint yet")
+        raise FileNotFoundError(
+            f"there is no {weights}: the run has saved no checkpoint yet; name another with --run"
+        )
     labels = LabelTable.from_dict(json.loads(run.labels_path.read_text("utf-8")))
     model = build_model(config, labels.num_classes)
-    load_weights(model, load_file(weights), weights)
+    try:
+        state = load_file(weights)
+    except SafetensorError as error:
+        raise ValueError(f"{weights} is damaged ({error}); name another run with --run") from error
+    load_weights(model, state, weights)
     return Trained(run, config, labels, model.to(choose_device(device)).eval())

@@ -22,6 +22,8 @@ def main() -> None:
     """Train, then write sounds and a report to the run folder."""
     arguments = parse_recipe(__doc__, Config)
     config = arguments.config
+    if config.data.labels is not None:
+        raise ValueError("data.labels is for train_class_conditional.py: use that, or leave it out")
     data, held_back = open_data(config.data, config.train.seed)
     model = build_model(config)
     model.fit_normalizer(clip_batches(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from audio_diffusion_pytorch.data.find import find_audio
 from audio_diffusion_pytorch.data.folder import AudioFolder
 from audio_diffusion_pytorch.data.labels import LabelTable
 from audio_diffusion_pytorch.data.split import split_files
+
+from .config_files import ConfigError
+
+_LOGGER = logging.getLogger(__name__)
 
 SPLIT_NAME = "split.json"
 
@@ -61,9 +66,18 @@ class DataConfig:
     cache: str | None = None
     check: Literal["auto", "header", "full"] = "auto"
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot work, before any file is looked at."""
+        for key in ("sample_rate", "length", "channels", "hop"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"data.{key} must be at least 1, got {value}")
+        if not 0 <= self.validation < 1:
+            raise ConfigError(f"data.validation must be in 0..1, below 1, got {self.validation}")
+
 
 def open_data(config: DataConfig, seed: int = 0) -> tuple[AudioFolder, AudioFolder | None]:
-    """Open the training set and the held-back set (None if nothing is held back).
+    """Open the training set and the held-back set (None if nothing is held back or usable).
 
     Args:
         config: The settings.
@@ -80,7 +94,13 @@ def open_data(config: DataConfig, seed: int = 0) -> tuple[AudioFolder, AudioFold
     train = _folder(config, split.train, seed, None)
     if not split.validation:
         return train, None
-    return train, _folder(config, split.validation, seed, train.label_table)
+    try:
+        return train, _folder(config, split.validation, seed, train.label_table)
+    except ValueError as error:
+        if "skip" not in (config.bad, config.short):
+            raise
+        _LOGGER.warning("nothing is held back for validation, all of it was left out: %s", error)
+        return train, None
 
 
 def _folder(

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.data.folder import AudioFolder
+from audio_diffusion_pytorch.data.report import listing
 from audio_diffusion_pytorch.data.save import save_audio
 from audio_diffusion_pytorch.diagnostics import (
     MetricRow,
@@ -30,6 +32,7 @@ from .distributed import Processes, start_processes
 from .loggers import JSONLinesLogger, Logger, TensorBoardLogger, read_scalars
 from .loop import TrainResult, fit
 from .open_data import clip_batches
+from .progress import words_for
 from .run_folder import Run
 from .seeds import generator_for
 from .versions import versions
@@ -62,8 +65,12 @@ class Session:
         train = config.train
         resume = self.arguments.resume is not None
         settings = {"config": config_to_dict(config), "labels": data.label_table.to_dict()}
+        about_data = [data.report.text()]
         if self.processes.is_main:
-            print(data.report.text())
+            if held_back is not None:
+                about_data.append(f"held back, only judging: {listing(held_back.files)}")
+                about_data += [f"left out, {why}" for _, why in held_back.report.bad_files]
+            print("\n".join(about_data))
             write_aside(self.run.labels_path, json.dumps(settings["labels"], indent=1) + "\n")
             count = sum(p.numel() for p in model.parameters())
             print(f"model: {count:,} parameters")
@@ -88,7 +95,7 @@ class Session:
             averaged = result.ema.module.eval()
             sounds = make(averaged, generator_for(self.processes.device, train.seed, result.step))
             self.keep_sounds(sounds, data.sample_rate, result.step)
-            self.report(result, data, sounds)
+            self.report(result, data, sounds, about_data)
         return result
 
     def keep_sounds(self, sounds: Tensor, sample_rate: int, step: int) -> None:
@@ -100,10 +107,13 @@ class Session:
             for logger in self.loggers:
                 logger.audio(step, f"sample/{number}", sound, sample_rate)
 
-    def report(self, result: TrainResult, data: AudioFolder, sounds: Tensor) -> None:
+    def report(
+        self, result: TrainResult, data: AudioFolder, sounds: Tensor, about_data: Sequence[str]
+    ) -> None:
         """Write `report.html` and `summary.json`, and print the table and a paragraph."""
         config = self.arguments.config
-        scalars = read_scalars(self.run.logs / "scalars.jsonl")
+        curves = self.run.logs / "scalars.jsonl"
+        scalars = read_scalars(curves) if curves.is_file() else {}  # none in a run of few steps
         real = torch.cat(list(clip_batches(data, 64)))
         rows = result_rows(result, scalars, sounds.float().cpu(), real)
         report = Report(f"{self.run.experiment}: what was trained", self.run.directory.name)
@@ -111,14 +121,15 @@ class Session:
         report.paragraph(plain_words(result, data, rows))
         for row in rows[:3]:
             report.figure(row.name, row.value, row.unit)
-        for title, names in CURVES.items():
+        for (title, unit), names in CURVES.items():
             lines = {name: scalars[name] for name in names if name in scalars}
             if lines:
-                report.curve(title, lines)
+                report.curve(title, lines, y_label=unit)
         for number, sound in enumerate(sounds.float().cpu()):
             report.sound(f"made {number + 1}", sound, data.sample_rate, group="made by the model")
         for number, sound in enumerate(real[:: max(1, len(real) // 4)][:4]):
             report.sound(f"real {number + 1}", sound, data.sample_rate, group="training clips")
+        report.notes.extend("\n".join(about_data).split("\n"))
         report.config, report.versions = config_to_dict(config), versions()
         write_report(self.run.report_path, report)
         self.run.write_summary(
@@ -136,13 +147,13 @@ class Session:
 
 
 CURVES = {
-    "Training and validation loss": (
+    ("Training and validation loss", "loss"): (
         "train/loss",
         "validation/loss",
         "validation/loss_raw_weights",
         "zero_predictor/loss",
     ),
-    "Size of the gradient": ("train/gradient_norm",),
+    ("Size of the gradient", "norm before clipping"): ("train/gradient_norm",),
 }
 
 
@@ -172,22 +183,27 @@ def plain_words(result: TrainResult, data: AudioFolder, rows: Sequence[MetricRow
     """Return one paragraph on how the run went."""
     by_name = {row.name: row for row in rows}
     text = (
-        f"Trained {result.step} steps in {result.seconds / 60:.1f} minutes on {len(data)} clips of "
+        f"Trained {result.step} steps in {words_for(result.seconds)} on {len(data)} clips of "
         f"{data.length / data.sample_rate:.2f} s from {len(data.files)} files "
         f"({result.items_per_second:.0f} clips a second, {result.precision.name}). "
     )
     loss = by_name.get("validation loss")
     if loss is not None:
-        zero = by_name["loss of a network that answers zero"].shown
-        text += f"The loss on held-back files is {loss.shown}; knowing nothing would cost {zero}. "
-        if loss.verdict != "pass" and result.loss < 0.7 * float(loss.value):
+        zero = by_name["loss of a network that answers zero"]
+        text += (
+            f"The loss on held-back files is {loss.shown}; knowing nothing would cost "
+            f"{zero.shown}. "
+        )
+        known = result.loss < 0.7 * min(float(loss.value), float(zero.value))
+        if loss.verdict != "pass" and known:
             text += (
                 "On the trained files it is far lower: the model knows these by heart, down to "
                 "the phase of each partial, and what it makes stays close to them; more "
                 "recordings would change that. "
             )
         elif loss.verdict != "pass":
-            text += "That is hardly better: train longer (train.max_minutes). "
+            word = "hardly" if float(loss.value) < float(zero.value) else "not"
+            text += f"That is {word} better: train longer (train.max_minutes). "
     level = by_name["level of the sounds"]
     text += (
         f"The sounds it makes are at {level.shown}, the recordings at "
@@ -199,9 +215,22 @@ def plain_words(result: TrainResult, data: AudioFolder, rows: Sequence[MetricRow
     return text
 
 
+def _check_installed() -> None:
+    """Miss what the end of a run needs before its start, not after hours."""
+    for name, what in (("tensorboard", "TensorBoard logs"), ("matplotlib", "pictures")):
+        if find_spec(name) is None:
+            raise ImportError(f'{what} need {name}: pip install "audio-diffusion-pytorch[train]"')
+
+
 @contextmanager
 def open_session(arguments: Arguments[Any]) -> Iterator[Session]:
-    """Open the run folder with its console log and loggers; at the end print `run: PATH`."""
+    """Open the run folder with its console log and loggers; at the end print `run: PATH`.
+
+    Raises:
+        ImportError: What the logs or pictures need is not installed.
+        OSError: The folder cannot be made.
+    """
+    _check_installed()
     processes = start_processes(arguments.config.train.device)
     try:
         run = arguments.open_run() if processes.is_main else None
