@@ -123,6 +123,7 @@ def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
         attention_features=model.attention_features,
         modulation_features=model.modulation_features,
         num_classes=num_classes or None,
+        gated_skip=True,
     )
 
 

@@ -54,6 +54,10 @@ class UNetV0(nn.Module):
         out_channels: channels of the output, `in_channels` by default.
         num_classes: classes of each column of `labels`, `n` or `(n, m, ...)`.
         class_dropout: probability, in training mode, that an item's labels become unknown.
+        gated_skip: whether the time decides how much of the input passes straight to the output,
+            none of it at the start, in place of upstream's identity there. A velocity hardly
+            resembles its noisy input, so the identity has to be unlearnt first: with the gate the
+            loss starts at that of answering zero. Not loadable from upstream's weights.
         gradient_checkpointing: recompute each item in the backward pass: less memory, more time.
 
     Raises:
@@ -84,6 +88,7 @@ class UNetV0(nn.Module):
         *,
         num_classes: int | Sequence[int] | None = None,
         class_dropout: float = 0.1,
+        gated_skip: bool = False,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -149,6 +154,10 @@ class UNetV0(nn.Module):
             for width, out, level in zip(widths, outs, levels, strict=True)
         )
         self.levels = cast("Sequence[UNetLevel]", stack)  # for the type checker
+        if gated_skip:
+            if not use_modulation:
+                raise ValueError("gated_skip needs use_modulation=True, got False: time gates it")
+            self.levels[0].gate_skip(self.out_channels, modulation_features)
         self.set_gradient_checkpointing(gradient_checkpointing)
         self.register_load_state_dict_pre_hook(rename_upstream_keys)  # type: ignore[no-untyped-call]
 

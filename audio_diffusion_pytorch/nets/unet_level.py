@@ -13,6 +13,7 @@ from audio_diffusion_pytorch.nn import (
     Downsample,
     InjectChannels,
     MergeCat,
+    MergeGated,
     MergeModulate,
     Modulation,
     ResnetBlock,
@@ -113,11 +114,18 @@ class UNetLevel(nn.Module):
         self.up = Upsample(dim, channels, out_channels, factor)
         same = in_channels == out_channels
         self.adapter = nn.Identity() if same else conv_nd(dim, in_channels, out_channels, 1)
-        self.merge: MergeModulate | MergeCat
+        self.merge: MergeModulate | MergeGated | MergeCat
         if shared.modulation_features is not None:
             self.merge = MergeModulate(out_channels, shared.modulation_features)
         else:
             self.merge = MergeCat(dim, out_channels)
+
+    def gate_skip(self, out_channels: int, num_features: int) -> None:
+        """Let the features decide how much of the skip passes, and start by answering zero."""
+        self.merge = MergeGated(out_channels, num_features)
+        nn.init.zeros_(self.up.conv.weight)
+        if self.up.conv.bias is not None:
+            nn.init.zeros_(self.up.conv.bias)
 
     def descend(self, x: Tensor, cond: Conditions) -> Tensor:
         """Shorten, then run the items of the way down."""

@@ -10,6 +10,7 @@ from .embeddings import NumberEmbedder as NumberEmbedder
 from .embeddings import TimeEmbedding as TimeEmbedding
 from .modulation import InjectChannels as InjectChannels
 from .modulation import MergeCat as MergeCat
+from .modulation import MergeGated as MergeGated
 from .modulation import MergeModulate as MergeModulate
 from .modulation import Modulation as Modulation
 from .padding import crop_to as crop_to
@@ -25,6 +26,7 @@ __all__ = [
     "FixedEmbedding",
     "InjectChannels",
     "MergeCat",
+    "MergeGated",
     "MergeModulate",
     "Modulation",
     "NumberEmbedder",

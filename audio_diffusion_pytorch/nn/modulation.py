@@ -49,6 +49,26 @@ class MergeModulate(nn.Module):
         return skip + scale.reshape(*scale.shape, *(1,) * (skip.ndim - 2)) * branch
 
 
+class MergeGated(nn.Module):
+    """Adds a branch to its skip connection, of which `features` decide how much passes.
+
+    `y = gain * skip + branch`, with `gain` per channel linear in `silu(features)` and zero at the
+    start: a network that ends in it, behind a last layer of zeros, starts by answering zero.
+
+    Shapes: `skip, branch (b, channels, *t), features (b, num_features) -> (b, channels, *t)`.
+    """
+
+    def __init__(self, channels: int, num_features: int) -> None:
+        super().__init__()
+        self.to_gain = nn.Linear(num_features, channels)
+        nn.init.zeros_(self.to_gain.weight)
+        nn.init.zeros_(self.to_gain.bias)
+
+    def forward(self, skip: Tensor, branch: Tensor, features: Tensor) -> Tensor:
+        gain: Tensor = self.to_gain(F.silu(features))
+        return torch.addcmul(branch, gain.reshape(*gain.shape, *(1,) * (skip.ndim - 2)), skip)
+
+
 class MergeCat(nn.Module):
     """Joins a branch and its skip connection by concatenation and a convolution of width 1.
 

@@ -62,5 +62,5 @@ def test_it_takes_on_the_shape_of_what_is_inside():
 
 @pytest.mark.parametrize("exponent", [0.0, -1.0, 1.5])
 def test_an_exponent_out_of_range_is_named(exponent):
-    with pytest.raises(ValueError, match="exponent must lie in 0..1"):
+    with pytest.raises(ValueError, match="exponent must lie in"):
         Companded(MDCT(8), exponent)

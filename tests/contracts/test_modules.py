@@ -168,6 +168,9 @@ EXAMPLES: dict[str, Example] = {
         lambda cls: cls(1, 4, 3), (2, 4, 10), lambda m, x: m(x, x[:, :3])
     ),
     "nn.modulation.MergeCat": Example(lambda cls: cls(1, 4), (2, 4, 10), lambda m, x: m(x, -x)),
+    "nn.modulation.MergeGated": Example(
+        lambda cls: cls(4, 3), (2, 4, 10), lambda m, x: m(x, -x, x[:, :3, 0])
+    ),
     "nn.modulation.MergeModulate": Example(
         lambda cls: cls(4, 3), (2, 4, 10), lambda m, x: m(x, -x, x[:, :3, 0])
     ),
