@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     rows, figures = [], []
     for bins in (128, 512, 1024):
-        for length in (4 * RATE, 4 * RATE + 1):
+        for length in (4 * RATE, 4 * RATE - 1):  # a multiple of the rows, and not
             transform = MDCT(bins)
             generator = torch.Generator().manual_seed(0)
             noise = torch.randn(8, 1, length, dtype=torch.float64, generator=generator)

@@ -137,6 +137,7 @@ def measure(sides: list[Side], rounds: int, arguments: Any, shape: list[int]) ->
             for side in sides if number % 2 else sides[::-1]:
                 times[side.name].append(side.ask(task)["seconds"])
         figures[task] = {name: median(values) for name, values in times.items()}
+        figures[task]["fastest"] = {name: min(values) for name, values in times.items()}
         figures[task]["rounds"] = rounds
     return figures
 
