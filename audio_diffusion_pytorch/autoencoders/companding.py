@@ -11,9 +11,10 @@ class Companded(nn.Module):
     """Another space with its values bent: `sign(z) |z| ** exponent`, undone on the way back.
 
     The numbers of a spectrum are mostly near zero with a few that are a hundred deviations out (a
-    piano's MDCT has a kurtosis of about 900, with exponent 0.5 one of 30). Bent, a model's error
-    on a quiet coefficient becomes a far smaller one in the sound: what stays of the start noise
-    falls by as many dB again. An exponent near 0 would turn small errors on loud ones into bursts.
+    piano's 128-row MDCT, each row at unit variance, has a kurtosis of 909; with exponent 0.5 one of
+    33; normal noise has 3). Bent, a model's error on a quiet coefficient becomes a far smaller one
+    in the sound: what stays of the start noise falls by as many dB again. An exponent near 0 would
+    turn small errors on loud ones into bursts.
 
     Shapes: as those of the space inside. No weights of its own.
 

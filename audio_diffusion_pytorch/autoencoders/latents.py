@@ -23,13 +23,14 @@ class LatentNormalizer(nn.Module):
 
     Args:
         channels: Latent channels.
-        floor: Least standard deviation, as a share of the largest: channels that (nearly) never
-            sound are not blown up to full scale.
+        floor: Least standard deviation, as a share of the largest (0..1): channels that (nearly)
+            never sound are not blown up to full scale.
         whitening: Each channel keeps its deviation to the power `1 - whitening`: 1 makes all
             equal, 0 scales all by one number. In 0..1.
 
     Raises:
-        ValueError: If it is used before `fit`, or fitted on nothing or on non-finite values.
+        ValueError: If `whitening` is out of range, or it is used before `fit`, or fitted on
+            nothing, on silence or on non-finite values.
     """
 
     mean: Tensor
@@ -52,7 +53,8 @@ class LatentNormalizer(nn.Module):
         """Set mean and deviation from batches `(b, channels, t)`, each seen once.
 
         Raises:
-            ValueError: If there is no batch, another channel count, or NaN or infinity inside.
+            ValueError: If there is no batch, another channel count, only silence, or NaN or
+                infinity inside.
         """
         total = torch.zeros(self.channels, dtype=torch.float64, device=self.mean.device)
         squares = torch.zeros_like(total)

@@ -18,6 +18,10 @@ class Schedule(nn.Module):
 class LinearSchedule(Schedule):
     """Times in equal steps from `start` down to `end`, both included.
 
+    Args:
+        start: Highest time, 1 (noise) or below.
+        end: Lowest time, 0 (clean) or above.
+
     >>> LinearSchedule()(3, torch.device("cpu"))
     tensor([1.0000, 0.5000, 0.0000])
     """

@@ -17,6 +17,10 @@ class ClassifierFreeGuidance:
     Both guesses are made in one call on a batch of twice the size. Scale 1 changes nothing and
     makes a single call; the net must have been trained with its condition dropped now and then.
 
+    Args:
+        scale: 0 ignores the condition, 1 follows it as the data do, above 1 more closely, with
+            less variety.
+
     Source: Ho and Salimans 2022, arXiv 2207.12598, eq. 6 (there `scale = 1 + w`).
     """
 

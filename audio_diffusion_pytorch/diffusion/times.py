@@ -20,7 +20,12 @@ class Distribution:
 
 
 class UniformDistribution(Distribution):
-    """Times drawn evenly and independently from `vmin..vmax`."""
+    """Times drawn evenly and independently from `vmin..vmax`.
+
+    Args:
+        vmin: Lowest time, 0 (clean) or above.
+        vmax: Highest time, 1 (noise) or below.
+    """
 
     def __init__(self, vmin: float = 0.0, vmax: float = 1.0) -> None:
         self.vmin, self.vmax = vmin, vmax
@@ -43,6 +48,10 @@ class Stratified(Distribution):
 
     Every batch then covers all noise levels, which takes most of the noise out of the loss curve
     while the mean loss stays the same (each time alone is still uniform).
+
+    Args:
+        vmin: Lowest time, 0 (clean) or above.
+        vmax: Highest time, 1 (noise) or below.
 
     Source: Kingma et al. 2021, "Variational Diffusion Models", arXiv 2107.00630, appendix I.1.
     """

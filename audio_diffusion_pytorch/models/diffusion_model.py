@@ -20,8 +20,8 @@ class DiffusionModel(nn.Module):
     """Trains by `model(audio)`, makes sound by `model.sample(noise, num_steps)` or `generate`.
 
     Arguments are forwarded by prefix: `diffusion_*` to the method, `sampler_*` to the sampler, the
-    rest to the network. The network is registered once: `state_dict` holds it under `net.` only,
-    and files with upstream's triple keys load.
+    rest to the network. The one network is also `diffusion.net` and `sampler.net`, but is saved
+    once: `state_dict` holds it under `net.` only, and files with upstream's triple keys load.
 
     Args:
         net_t: Builds the network, such as `UNetV0`; called with `dim` and the rest.
@@ -143,7 +143,11 @@ class DiffusionModel(nn.Module):
         return sounds[..., :length]
 
     def latent_shape(self, num_items: int, length: int) -> tuple[int, ...]:
-        """Return the shape of the noise that becomes `num_items` sounds of `length` samples."""
+        """Return the shape of the noise that becomes `num_items` sounds of `length` samples.
+
+        Raises:
+            ValueError: On raw audio, if the model was made without `in_channels`.
+        """
         if self.autoencoder is None:
             if self.channels is None:
                 raise ValueError("the number of channels is unknown: pass in_channels to the model")
@@ -152,19 +156,31 @@ class DiffusionModel(nn.Module):
         return num_items, self.autoencoder.latent_channels, frames
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return what the diffusion works on: audio `(b, c, t)` encoded and normalised."""
+        """Return what the diffusion works on: audio `(b, c, t)` encoded and normalised.
+
+        Raises:
+            ValueError: If the normaliser was not fitted, or the audio has other channels.
+        """
         with torch.no_grad():
             z = x if self.autoencoder is None else self.autoencoder.encode(x)
         return z if self.normalizer is None else self.normalizer.normalize(z)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return audio `(b, c, t)` of `z`: the inverse of `encode` up to the length."""
+        """Return audio `(b, c, t)` of `z`: the inverse of `encode` up to the length.
+
+        Raises:
+            ValueError: If the normaliser was not fitted, or `z` has other channels.
+        """
         if self.normalizer is not None:
             z = self.normalizer.denormalize(z)
         return z if self.autoencoder is None else self.autoencoder.decode(z)
 
     def fit_normalizer(self, batches: Iterable[Tensor]) -> None:
-        """Fit the normaliser on batches of clean audio `(b, c, t)`; nothing to do without one."""
+        """Fit the normaliser on batches of clean audio `(b, c, t)`; nothing to do without one.
+
+        Raises:
+            ValueError: If there is no batch, or it holds only silence, NaN or infinity.
+        """
         if self.normalizer is None:
             return
         autoencoder = self.autoencoder

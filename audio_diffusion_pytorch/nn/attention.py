@@ -16,6 +16,17 @@ class Attention(nn.Module):
     Shapes: `(b, channels, *t), context (b, n, context_features), mask (b, n) -> (b, channels, *t)`.
     `mask` is True at real tokens; padded ones have no effect at all, and an item without a single
     real token is returned unchanged.
+
+    Args:
+        channels: Channels of the signal.
+        head_features: Features of one head.
+        num_heads: Number of heads.
+        context_features: Features of one token of the context; None: attention to itself.
+
+    Raises:
+        ValueError: In forward, if the context is missing or has other features.
+
+    Source: Vaswani et al. 2017, "Attention is all you need", arXiv 1706.03762, section 3.2.
     """
 
     def __init__(

@@ -25,8 +25,15 @@ class ClassEmbedding(nn.Module):
 
     Shapes: `features (b, f), labels (b,) or (b, k) int64 -> (b, f)`; None stands for all -1.
 
+    Args:
+        num_classes: Classes of each label column, `n` or `(n, m, ...)`.
+        features: Modulation features `f`.
+        dropout: Probability that an item loses all its labels in training mode, 0..1.
+        column_dropout: Probability that a column but the first loses its label, 0..1.
+
     Raises:
-        ValueError: in forward, if labels have the wrong shape or type or are out of range.
+        ValueError: if an argument is out of range; in forward, if labels have the wrong shape or
+            type or are out of range.
     """
 
     def __init__(

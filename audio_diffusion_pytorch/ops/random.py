@@ -38,5 +38,9 @@ def randn(
 
 
 def randn_like(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """Return standard normal noise of the shape, device and dtype of `x`."""
+    """Return standard normal noise of the shape, device and dtype of `x`.
+
+    Raises:
+        ValueError: If the generator lives on another device.
+    """
     return randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
