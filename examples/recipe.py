@@ -46,7 +46,7 @@ class ModelConfig:
     """
 
     transform: Literal["mdct", "none"] = "mdct"
-    bins: int = 512
+    bins: int = 256
     exponent: float = 0.5
     whitening: float = 0.5
     channels: tuple[int, ...] = (512, 512)

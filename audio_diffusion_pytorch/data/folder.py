@@ -22,7 +22,7 @@ from audio_diffusion_pytorch.data.find import find_audio
 from audio_diffusion_pytorch.data.label_sources import read_labels
 from audio_diffusion_pytorch.data.labels import LabelTable
 from audio_diffusion_pytorch.data.normalize import fade_edges, normalize_loudness, normalize_peak
-from audio_diffusion_pytorch.data.report import DataReport, listing
+from audio_diffusion_pytorch.data.report import DataReport, listing, without_remedy
 from audio_diffusion_pytorch.data.scan import FoundFile, Scan, scan_files
 
 _LOGGER = logging.getLogger(__name__)
@@ -203,7 +203,8 @@ class AudioFolder(Dataset[Clip]):
                 tried = self._ends[file] % len(self)
                 if self._files[file].name not in self._warned:
                     self._warned.add(self._files[file].name)
-                    _LOGGER.warning("clips of the next file stand for this one's: %s", error)
+                    reason = without_remedy(str(error))
+                    _LOGGER.warning("clips of the next file stand for this one's: %s", reason)
         return self._clip(epoch, tried)
 
     def _report(

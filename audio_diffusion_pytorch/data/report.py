@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from audio_diffusion_pytorch.data.errors import REMEDY
+
 
 @dataclass
 class DataReport:
@@ -53,7 +55,7 @@ class DataReport:
         if self.short_files:
             done = "padded with zeros at the end" if self.short == "pad" else "left out"
             lines.append(f"{done}, shorter than a clip: {listing(self.short_files)}")
-        lines.extend(f"left out, {reason}" for _, reason in self.bad_files[:10])
+        lines.extend(f"left out, {without_remedy(why)}" for _, why in self.bad_files[:10])
         if len(self.bad_files) > 10:
             lines.append(f"left out, {len(self.bad_files) - 10} more bad files")
         if self.silent_files:
@@ -63,6 +65,15 @@ class DataReport:
         if self.unlabelled:
             lines.append(f"without a label: {self.unlabelled} files")
         return "\n".join(lines)
+
+
+def without_remedy(reason: str) -> str:
+    """Why a file cannot be used, for where that has been dealt with.
+
+    >>> without_remedy("a.wav: no sound in it; remove it or set data.bad=skip")
+    'a.wav: no sound in it'
+    """
+    return reason.removesuffix(f"; {REMEDY}")
 
 
 def listing(names: Sequence[str], limit: int = 3) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from audio_diffusion_pytorch.data.find import find_audio
 from audio_diffusion_pytorch.data.folder import AudioFolder
 from audio_diffusion_pytorch.data.labels import LabelTable
+from audio_diffusion_pytorch.data.report import without_remedy
 from audio_diffusion_pytorch.data.split import split_files
 
 from .config_files import ConfigError
@@ -99,7 +100,8 @@ def open_data(config: DataConfig, seed: int = 0) -> tuple[AudioFolder, AudioFold
     except ValueError as error:
         if "skip" not in (config.bad, config.short):
             raise
-        _LOGGER.warning("nothing is held back for validation, all of it was left out: %s", error)
+        reason = without_remedy(str(error))
+        _LOGGER.warning("nothing is held back for validation, all of it was left out: %s", reason)
         return train, None
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.data.folder import AudioFolder
-from audio_diffusion_pytorch.data.report import listing
+from audio_diffusion_pytorch.data.report import listing, without_remedy
 from audio_diffusion_pytorch.data.save import save_audio
 from audio_diffusion_pytorch.diagnostics import (
     MetricRow,
@@ -69,7 +69,9 @@ class Session:
         if self.processes.is_main:
             if held_back is not None:
                 about_data.append(f"held back, only judging: {listing(held_back.files)}")
-                about_data += [f"left out, {why}" for _, why in held_back.report.bad_files]
+                about_data += [
+                    f"left out, {without_remedy(why)}" for _, why in held_back.report.bad_files
+                ]
             print("\n".join(about_data))
             write_aside(self.run.labels_path, json.dumps(settings["labels"], indent=1) + "\n")
             count = sum(p.numel() for p in model.parameters())

@@ -77,6 +77,9 @@ class Upkeep:
             state.scaler = state.precision.scaler(self.processes.device)
         state.load(content, self.config, path)
         self.saved_step = state.step if path == self.checkpoints.last else -1
+        total = state.planner.plan.total_steps
+        if total is not None and state.step >= total:
+            self.validated_step = state.step  # it had ended: its last row stands already
         self._rewind_loggers()
         if self.processes.is_main:
             print(f"resumed from {path} at step {state.step}", flush=True)
