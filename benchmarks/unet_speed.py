@@ -100,7 +100,10 @@ def sizes() -> dict[str, tuple[Config, str, int]]:
 
 
 def arguments_of(config: Config) -> tuple[dict[str, Any], list[int]]:
-    """Return the arguments of a recipe's network, labels left out, and its input without batch."""
+    """Return the arguments of a recipe's network and the shape of its input, without the batch.
+
+    Labels and the gated skip are left out: 0.1.3 has neither.
+    """
     _, channels, frames = build_model(config).latent_shape(1, config.data.length)
     model = config.model
     return {
