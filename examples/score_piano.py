@@ -20,6 +20,7 @@ from audio_diffusion_pytorch.diagnostics import (
     MetricRow,
     Report,
     format_table,
+    save_comparison,
     write_aside,
     write_report,
 )
@@ -85,7 +86,15 @@ def main() -> None:
         heard = f"heard {float(pitch[i]):.1f} Hz"
         report.sound(names[i], made.audio[i], rate, note=heard, group="made by the model")
         report.sound(names[i], wanted[i : i + 1], rate, group="the real note")
-    write_report(folder / "score.html", report)
+    write_report(folder / "score.html", report, max_sounds=2 * len(names[::8]))
+    shown = range(TRAINED + 4, TRAINED + HELD_BACK, 8)  # four held-back notes, low to high
+    save_comparison(
+        folder / "score.png",
+        [wanted[i : i + 1] for i in shown],
+        [made.audio[i] for i in shown],
+        rate,
+        ["note {} {}, held back".format(*words(trained, labels[i : i + 1])[0]) for i in shown],
+    )
     print(format_table(rows))
     print(sentence(figures))
     print(f"score: {folder}")

@@ -1,5 +1,6 @@
 """What a model, its data and its training tell about themselves, and the report that shows it."""
 
+from .comparison import save_comparison as save_comparison
 from .files import write_aside as write_aside
 from .plots import log_spectrogram as log_spectrogram
 from .plots import loss_curve_image as loss_curve_image
@@ -23,6 +24,7 @@ __all__ = [
     "format_table",
     "log_spectrogram",
     "loss_curve_image",
+    "save_comparison",
     "save_spectrogram",
     "spectrogram_image",
     "wav_bytes",

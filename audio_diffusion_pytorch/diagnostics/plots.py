@@ -141,33 +141,42 @@ def save_spectrogram(
         OSError: the file cannot be written.
     """
     sound = as_audio(audio)
-    level, frequencies = log_spectrogram(sound, sample_rate, 256, 512)
     seconds = sound.shape[-1] / sample_rate
-    figure, (top, bottom) = _figure(7.0, 4.2, rows=2, ratios=(1, 3))
+    figure, grid = new_figure(7.0, 4.2, rows=2, ratios=(1, 3))
+    (top,), (bottom,) = grid
     low, high, times = _outline(torch.nan_to_num(sound), seconds)
     top.fill_between(times.numpy(), low.numpy(), high.numpy(), color="#3b528b", linewidth=0.5)
     limit = max(1.0, float(high.max()), float(-low.min()))
     top.set(xlim=(0, seconds), ylim=(-limit, limit), yticks=[-limit, 0, limit], xticklabels=[])
     top.set_yticklabels([f"{-limit:.3g}", "0", f"{limit:.3g}"])
     top.grid(alpha=0.25)
-    edges_t = torch.linspace(0, seconds, level.shape[1] + 1)
-    ratio = frequencies[1] / frequencies[0]
-    edges_f = torch.cat([frequencies, frequencies[-1:] * ratio]) / ratio.sqrt()
-    mesh = bottom.pcolormesh(
-        edges_t.numpy(), edges_f.numpy(), level.numpy(), cmap="magma", vmin=FLOOR_DB, vmax=0
-    )
-    mesh.set_rasterized(True)
-    bottom.set_yscale("log")
-    ticks = frequency_ticks(float(edges_f[0]), float(edges_f[-1]))
-    bottom.set_yticks(list(ticks), labels=list(ticks.values()))
-    bottom.minorticks_off()
-    bottom.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0, seconds))
-    bottom.set_ylim(float(edges_f[0]), float(edges_f[-1]))
+    mesh = draw_spectrogram(bottom, sound, sample_rate)
+    bottom.set(xlabel="time (s)", ylabel="frequency (Hz)")
     bar = figure.colorbar(mesh, ax=[top, bottom], pad=0.02, aspect=30)
     bar.set_label("level (dB under the loudest)")
     if title:
         top.set_title(title, loc="left", fontsize=10)
-    write_aside(path, _png(figure))
+    write_aside(path, png_of(figure))
+
+
+def draw_spectrogram(place: Any, sound: Tensor, sample_rate: int) -> Any:
+    """Draw the spectrogram of `sound (c, t)` on matplotlib axes; returns the coloured mesh."""
+    level, frequencies = log_spectrogram(sound, sample_rate, 256, 512)
+    seconds = sound.shape[-1] / sample_rate
+    edges_t = torch.linspace(0, seconds, level.shape[1] + 1)
+    ratio = frequencies[1] / frequencies[0]
+    edges_f = torch.cat([frequencies, frequencies[-1:] * ratio]) / ratio.sqrt()
+    mesh = place.pcolormesh(
+        edges_t.numpy(), edges_f.numpy(), level.numpy(), cmap="magma", vmin=FLOOR_DB, vmax=0
+    )
+    mesh.set_rasterized(True)
+    place.set_yscale("log")
+    ticks = frequency_ticks(float(edges_f[0]), float(edges_f[-1]))
+    place.set_yticks(list(ticks), labels=list(ticks.values()))
+    place.minorticks_off()
+    place.set_xlim(0, seconds)
+    place.set_ylim(float(edges_f[0]), float(edges_f[-1]))
+    return mesh
 
 
 def loss_curve_image(
@@ -188,7 +197,7 @@ def loss_curve_image(
     Raises:
         ImportError: matplotlib is missing (extra `[train]`).
     """
-    figure, (axes,) = _figure(7.0, 3.6)
+    figure, ((axes,),) = new_figure(7.0, 3.6)
     finite = []
     for name, (steps, values) in curves.items():
         axes.plot(list(steps), list(values), label=name, linewidth=1.5)
@@ -258,19 +267,23 @@ def _matplotlib(module: str) -> Any:
     return package
 
 
-def _figure(
-    width: float, height: float, rows: int = 1, ratios: Sequence[int] = (1,)
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, ratios: Sequence[int] = ()
 ) -> tuple[Any, Any]:
-    """A figure of its own on an Agg canvas: no global state, no backend of the user's changes."""
+    """A figure of its own on an Agg canvas and its grid of axes, `grid[row][column]`.
+
+    No global state and no backend of the user's changes. `ratios` are the heights of the rows.
+    """
     package = _matplotlib("figure")
     _matplotlib("backends.backend_agg")
     figure = package.figure.Figure(figsize=(width, height), dpi=120, layout="constrained")
     package.backends.backend_agg.FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 1, squeeze=False, gridspec_kw={"height_ratios": list(ratios)})
-    return figure, [row[0] for row in axes]
+    heights = {"height_ratios": list(ratios or [1] * rows)}
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=heights)
 
 
-def _png(figure: Any) -> bytes:
+def png_of(figure: Any) -> bytes:
+    """The figure as the bytes of a PNG file."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()

@@ -125,3 +125,21 @@ def test_the_outline_holds_the_extremes():
     assert len(low) == len(high) == 50
     assert min(low) == float(sound.min()) and max(high) == float(sound.max())
     assert len(outline(torch.zeros(1, 3), 50)[0]) == 3
+
+
+def test_comparison_shows_every_pair(tmp_path, piano_folder):
+    """A column per title: the picture grows with them, and a row that is short is refused."""
+    from audio_diffusion_pytorch.data import read_audio
+    from audio_diffusion_pytorch.diagnostics import save_comparison
+
+    notes = [read_audio(f)[0][:, :8000] for f in sorted(piano_folder.glob("06*_mf.flac"))[:3]]
+    sizes = []
+    for count in (1, 3):
+        path = tmp_path / f"{count}.png"
+        save_comparison(path, notes[:count], notes[:count], 16000, ["note"] * count)
+        data = path.read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        sizes.append(int.from_bytes(data[16:20], "big"))
+    assert sizes[1] > 2 * sizes[0]
+    with pytest.raises(ValueError, match="as many sounds"):
+        save_comparison(tmp_path / "x.png", notes, notes[:2], 16000, ["a", "b", "c"])
