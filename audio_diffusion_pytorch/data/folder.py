@@ -203,8 +203,9 @@ class AudioFolder(Dataset[Clip]):
                 tried = self._ends[file] % len(self)
                 if self._files[file].name not in self._warned:
                     self._warned.add(self._files[file].name)
+                    self.report.bad_files.append((self._files[file].name, str(error)))
                     reason = without_remedy(str(error))
-                    _LOGGER.warning("clips of the next file stand for this one's: %s", reason)
+                    _LOGGER.warning("%s; clips of the next file take its place", reason)
         return self._clip(epoch, tried)
 
     def _report(

@@ -65,14 +65,8 @@ class Session:
         train = config.train
         resume = self.arguments.resume is not None
         settings = {"config": config_to_dict(config), "labels": data.label_table.to_dict()}
-        about_data = [data.report.text()]
         if self.processes.is_main:
-            if held_back is not None:
-                about_data.append(f"held back, only judging: {listing(held_back.files)}")
-                about_data += [
-                    f"left out, {without_remedy(why)}" for _, why in held_back.report.bad_files
-                ]
-            print("\n".join(about_data))
+            print("\n".join(about_data(data, held_back)))
             write_aside(self.run.labels_path, json.dumps(settings["labels"], indent=1) + "\n")
             count = sum(p.numel() for p in model.parameters())
             print(f"model: {count:,} parameters")
@@ -97,7 +91,7 @@ class Session:
             averaged = result.ema.module.eval()
             sounds = make(averaged, generator_for(self.processes.device, train.seed, result.step))
             self.keep_sounds(sounds, data.sample_rate, result.step)
-            self.report(result, data, sounds, about_data)
+            self.report(result, data, held_back, sounds)
         return result
 
     def keep_sounds(self, sounds: Tensor, sample_rate: int, step: int) -> None:
@@ -110,7 +104,11 @@ class Session:
                 logger.audio(step, f"sample/{number}", sound, sample_rate)
 
     def report(
-        self, result: TrainResult, data: AudioFolder, sounds: Tensor, about_data: Sequence[str]
+        self,
+        result: TrainResult,
+        data: AudioFolder,
+        held_back: AudioFolder | None,
+        sounds: Tensor,
     ) -> None:
         """Write `report.html` and `summary.json`, and print the table and a paragraph."""
         config = self.arguments.config
@@ -131,7 +129,7 @@ class Session:
             report.sound(f"made {number + 1}", sound, data.sample_rate, group="made by the model")
         for number, sound in enumerate(real[:: max(1, len(real) // 4)][:4]):
             report.sound(f"real {number + 1}", sound, data.sample_rate, group="training clips")
-        report.notes.extend("\n".join(about_data).split("\n"))
+        report.notes.extend(about_data(data, held_back))
         report.config, report.versions = config_to_dict(config), versions()
         write_report(self.run.report_path, report)
         self.run.write_summary(
@@ -146,6 +144,16 @@ class Session:
         )
         print(format_table(rows))
         print(report.paragraphs[0])
+
+
+def about_data(data: AudioFolder, held_back: AudioFolder | None) -> list[str]:
+    """Return what was found, held back and left out so far, one line each."""
+    lines = data.report.text().split("\n")
+    if held_back is None:
+        return [*lines, "nothing is held back: only the training loss judges"]
+    lines.append(f"held back, only judging: {listing(held_back.files)}")
+    reasons = [without_remedy(why) for _, why in held_back.report.bad_files]
+    return lines + [f"left out, {why}" for why in reasons]
 
 
 CURVES = {

@@ -249,6 +249,7 @@ def test_a_bad_file_left_out_is_named_in_the_report(answers):
 def test_a_file_that_turns_out_bad_is_warned_of_once(answers):
     assert answers["late skip"]["err"].count("late.wav") == 1
     assert answers["late skip"]["err"].count("\n") == 1
+    assert "late.wav: holds 200 NaN" in page(answers["late skip"])
 
 
 def test_short_files_are_counted(answers):
