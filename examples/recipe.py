@@ -43,6 +43,7 @@ class ModelConfig:
         attention_heads: Heads of an attention.
         attention_features: Features of a head.
         modulation_features: Features of the time and the labels.
+        gated_skip: Whether the net starts by answering zero; without, it is upstream's.
     """
 
     transform: Literal["mdct", "none"] = "mdct"
@@ -56,6 +57,7 @@ class ModelConfig:
     attention_heads: int = 4
     attention_features: int = 32
     modulation_features: int = 512
+    gated_skip: bool = True
 
 
 @dataclass
@@ -123,7 +125,7 @@ def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
         attention_features=model.attention_features,
         modulation_features=model.modulation_features,
         num_classes=num_classes or None,
-        gated_skip=True,
+        gated_skip=model.gated_skip,
     )
 
 
