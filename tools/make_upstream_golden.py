@@ -13,6 +13,7 @@ old package imports it but the networks do not use it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import types
@@ -157,12 +158,14 @@ def make_model(model_type: Callable, net_type: type) -> dict[str, np.ndarray]:
 
 def main() -> None:
     """Write all cases into the folder given as the only argument."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="where to, such as tests/golden")
+    folder = parser.parse_args().folder
     stub = types.ModuleType("torchaudio")
     stub.transforms = types.ModuleType("torchaudio.transforms")  # type: ignore[attr-defined]
     sys.modules |= {"torchaudio": stub, "torchaudio.transforms": stub.transforms}
     from audio_diffusion_pytorch import DiffusionModel, UNetV0, VDiffusion, VSampler
 
-    folder = Path(sys.argv[1])
     for seed, (name, (arguments, call)) in enumerate(CASES.items()):
         torch.manual_seed(seed)
         arrays = make_case(UNetV0, arguments, call)
