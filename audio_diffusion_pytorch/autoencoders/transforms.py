@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import pi, sqrt
 
 import torch
@@ -47,6 +46,8 @@ class MDCT(nn.Module):
         self.sample_rate = sample_rate
         self.latent_channels = channels * num_bins
         self.downsample_factor = num_bins
+        # Not a buffer: half precision would blur it, and every process has its own anyway.
+        self._cosines = cosine_matrix(num_bins, torch.device("cpu"))
 
     def encode(
         self,
@@ -65,7 +66,7 @@ class MDCT(nn.Module):
         exact = F.pad(x, (0, -x.shape[-1] % n)).to(_exact_dtype(x))
         with torch.autocast(x.device.type, enabled=False):
             blocks = fold(exact.unflatten(-1, (-1, n)), inverse=False)  # (b, c, frames, n)
-            spectrum: Tensor = blocks @ cosine_matrix(n, x.device).to(exact.dtype)
+            spectrum: Tensor = blocks @ self._cosines_like(exact)
         return spectrum.transpose(2, 3).flatten(1, 2).to(x.dtype)
 
     def decode(self, z: Tensor, length: int | None = None) -> Tensor:
@@ -76,8 +77,8 @@ class MDCT(nn.Module):
             )
         spectrum = z.unflatten(1, (self.channels, self.num_bins)).transpose(2, 3)
         with torch.autocast(z.device.type, enabled=False):
-            cosines = cosine_matrix(self.num_bins, z.device).to(_exact_dtype(z))
-            blocks: Tensor = fold(spectrum.to(cosines.dtype) @ cosines, inverse=True)
+            exact = spectrum.to(_exact_dtype(z))
+            blocks: Tensor = fold(exact @ self._cosines_like(exact), inverse=True)
         audio: Tensor = blocks.flatten(2, 3)[..., :length].to(z.dtype)
         return audio
 
@@ -85,8 +86,13 @@ class MDCT(nn.Module):
         """Return the round trip of `x (b, channels, t)`, of its length, and no losses."""
         return self.decode(self.encode(x), length=x.shape[-1]), {}
 
+    def _cosines_like(self, x: Tensor) -> Tensor:
+        """Return the matrix in the dtype of `x`, on its device, where it then stays."""
+        if self._cosines.device != x.device:
+            self._cosines = self._cosines.to(x.device)
+        return self._cosines.to(x.dtype)
 
-@lru_cache(maxsize=16)
+
 def cosine_matrix(size: int, device: torch.device) -> Tensor:
     """Return the orthonormal, symmetric DCT-IV matrix `(size, size)` in float64."""
     position = torch.arange(size, dtype=torch.float64, device=device) + 0.5

@@ -70,7 +70,9 @@ class AudioFolder(Dataset[Clip]):
     Raises:
         FileNotFoundError: no such folder, no sound file in it, an unknown name in `files`.
         AudioFileError: (a ValueError) a bad file under `bad="refuse"`, or no usable file.
-        ValueError: arguments out of range, short files under `short="refuse"`.
+        OSError: the cache folder cannot be made or written.
+        ValueError: arguments out of range, short files under `short="refuse"`, labels that give
+            no value.
     """
 
     def __init__(
@@ -263,9 +265,11 @@ def _label_values(
     # The vocabulary comes from all files, so that a training and a validation part share it.
     names, values = read_labels(labels, root, found, columns)
     if table is None:
-        table = LabelTable.from_values(
-            {name: [row.get(name) for row in values.values()] for name in names}
-        )
+        seen = {name: [row.get(name) for row in values.values()] for name in names}
+        try:
+            table = LabelTable.from_values(seen)
+        except ValueError as error:
+            raise ValueError(f"data.labels {labels}: {error}") from error
     return table, values
 
 

@@ -63,10 +63,17 @@ class LabelTable:
         """A table from all values seen in each column.
 
         Sorted as numbers where all are numbers, else by the alphabet.
+
+        Raises: ValueError for a column without any value.
         """
         vocabularies = []
-        for column in values.values():
+        for name, column in values.items():
             seen = {text for text in map(canonical, column) if text is not None}
+            if not seen:
+                raise ValueError(
+                    f"the label column {name} is empty for every sound: fill it in, or choose "
+                    "other columns by data.label_columns"
+                )
             numeric = all(_NUMBER.fullmatch(text) for text in seen)
             vocabularies.append(tuple(sorted(seen, key=float) if numeric else sorted(seen)))
         return cls(tuple(values), tuple(vocabularies))

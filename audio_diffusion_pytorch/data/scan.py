@@ -86,8 +86,10 @@ def scan_files(
 ) -> Scan:
     """Open every file, decode every sample if `check` says so, and sort out the bad ones.
 
-    Raises: AudioFileError for a bad file under `bad="refuse"` or when none can be used.
+    Raises: AudioFileError for a bad file under `bad="refuse"` or when none can be used; OSError
+    when there can be no cache folder, which is not a fault of the files.
     """
+    _make_cache(cache)
     scan = Scan([])
     for name in names:
         try:
@@ -103,6 +105,19 @@ def scan_files(
         _check_samples(scan)
         _stop_if_bad(scan, root, len(names), bad)
     return scan
+
+
+def _make_cache(cache: Path | None) -> None:
+    if cache is None:
+        return
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(
+            f"cannot make the cache folder {cache} ({reason}); set data.cache to a folder that can "
+            "be written, or leave it out"
+        ) from error
 
 
 def _found(root: Path, name: str, sample_rate: int, channels: int, cache: Path | None) -> FoundFile:

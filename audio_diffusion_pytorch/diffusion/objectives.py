@@ -128,7 +128,8 @@ def per_item_mse(prediction: Tensor, target: Tensor, mask: Tensor | None = None)
     """Return the mean squared error of each item `(b,)`, over the unmasked positions only.
 
     Raises:
-        ValueError: If the prediction does not have the shape of the target.
+        ValueError: If the prediction does not have the shape of the target, or the mask does not
+            broadcast to it.
     """
     if prediction.shape != target.shape:
         raise ValueError(
@@ -138,6 +139,13 @@ def per_item_mse(prediction: Tensor, target: Tensor, mask: Tensor | None = None)
     error = (prediction - target).square()
     if mask is None:
         return error.flatten(1).mean(1)
+    pairs = zip(mask.shape, error.shape, strict=False)
+    if mask.ndim != error.ndim or any(size not in (1, wanted) for size, wanted in pairs):
+        axes = ", ".join(str(size) for size in (len(error), 1, *error.shape[2:]))
+        raise ValueError(
+            f"the mask must have shape ({axes}) for this signal of shape {tuple(error.shape)}, got "
+            f"{tuple(mask.shape)}: True where it is real, one entry for each position"
+        )
     weight = torch.broadcast_to(mask, error.shape).to(error.dtype)
     return (error * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1)
 

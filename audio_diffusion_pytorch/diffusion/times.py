@@ -19,13 +19,8 @@ class Distribution:
         raise TypeError(f"{type(self).__name__} must define __call__(num_samples, device)")
 
 
-class UniformDistribution(Distribution):
-    """Times drawn evenly and independently from `vmin..vmax`.
-
-    Args:
-        vmin: Lowest time, 0 (clean) or above.
-        vmax: Highest time, 1 (noise) or below.
-    """
+class _Between(Distribution):
+    """Draws from 0..1, stretched to `vmin..vmax`."""
 
     def __init__(self, vmin: float = 0.0, vmax: float = 1.0) -> None:
         self.vmin, self.vmax = vmin, vmax
@@ -39,11 +34,23 @@ class UniformDistribution(Distribution):
         """Return times `(num_samples,)` in `vmin..vmax`."""
         device = torch.device(device)
         check_generator(generator, device)
-        draws = torch.rand(num_samples, device=device, generator=generator)
+        draws = self._draw(num_samples, device, generator)
         return (self.vmax - self.vmin) * draws + self.vmin
 
+    def _draw(self, num_samples: int, device: torch.device, generator: Generator | None) -> Tensor:
+        return torch.rand(num_samples, device=device, generator=generator)
 
-class Stratified(Distribution):
+
+class UniformDistribution(_Between):
+    """Times drawn evenly and independently from `vmin..vmax`.
+
+    Args:
+        vmin: Lowest time, 0 (clean) or above.
+        vmax: Highest time, 1 (noise) or below.
+    """
+
+
+class Stratified(_Between):
     """One time from each of `num_samples` equal strata of `vmin..vmax`, in random order.
 
     Every batch then covers all noise levels, which takes most of the noise out of the loss curve
@@ -56,18 +63,6 @@ class Stratified(Distribution):
     Source: Kingma et al. 2021, "Variational Diffusion Models", arXiv 2107.00630, appendix I.1.
     """
 
-    def __init__(self, vmin: float = 0.0, vmax: float = 1.0) -> None:
-        self.vmin, self.vmax = vmin, vmax
-
-    def __call__(
-        self,
-        num_samples: int,
-        device: torch.device | str = "cpu",
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Return times `(num_samples,)` in `vmin..vmax`, one per stratum, shuffled."""
-        device = torch.device(device)
-        check_generator(generator, device)
+    def _draw(self, num_samples: int, device: torch.device, generator: Generator | None) -> Tensor:
         order = torch.randperm(num_samples, device=device, generator=generator)
-        jitter = torch.rand(num_samples, device=device, generator=generator)
-        return (order + jitter) / num_samples * (self.vmax - self.vmin) + self.vmin
+        return (order + super()._draw(num_samples, device, generator)) / num_samples

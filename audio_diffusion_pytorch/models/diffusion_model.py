@@ -71,9 +71,28 @@ class DiffusionModel(nn.Module):
         self.register_state_dict_post_hook(_keep_one_net)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_share_one_net)  # type: ignore[no-untyped-call]
 
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the loss of clean audio `(b, c, t)`; arguments as the objective's `forward`."""
-        loss: Tensor = self.diffusion(self.encode(x), *args, **kwargs)
+    def forward(
+        self, x: Tensor, *args: Any, mask: Tensor | None = None, **kwargs: Any
+    ) -> Tensor:
+        """Return the loss of clean audio.
+
+        Args:
+            x: Audio `(b, c, t)`.
+            *args: As the objective's `forward`.
+            mask: `(b, 1, t)`, True (or 1) where the sound is real, False where it is padding. With
+                an autoencoder a latent frame counts as real if any of its samples is; a mask of
+                the latents' own frames `(b, 1, frames)` is taken as it is.
+            **kwargs: As the objective's `forward`: `generator`, `reduction`, `labels`, ...
+
+        Raises:
+            ValueError: If the mask fits neither the audio nor its latents; as the objective.
+        """
+        z = self.encode(x)
+        if mask is not None:
+            if self.autoencoder is not None and mask.shape[-1] == x.shape[-1]:
+                mask = _frame_mask(mask, z.shape[-1], self.autoencoder.downsample_factor)
+            kwargs["mask"] = mask
+        loss: Tensor = self.diffusion(z, *args, **kwargs)
         return loss
 
     @torch.no_grad()
@@ -118,7 +137,8 @@ class DiffusionModel(nn.Module):
             **cond: For the net: `labels (num_items, k)`, ...
 
         Raises:
-            ValueError: If a count or length is below 1, or the channels are not known.
+            ValueError: If a count or length is below 1, the channels are not known, or the model
+                is not of one axis (`dim=1`).
         """
         if num_items < 1 or length < 1:
             raise ValueError(
@@ -146,8 +166,15 @@ class DiffusionModel(nn.Module):
         """Return the shape of the noise that becomes `num_items` sounds of `length` samples.
 
         Raises:
-            ValueError: On raw audio, if the model was made without `in_channels`.
+            ValueError: On raw audio, if the model was made without `in_channels`; if `dim` is
+                not 1, as a length alone then gives no shape.
         """
+        if self.dim != 1:
+            axes = ", ".join(["n", "c", "t", "u", "v"][: 2 + self.dim])
+            raise ValueError(
+                f"generate makes sounds of one axis, got a model with dim={self.dim}: call "
+                f"model.sample(noise, num_steps) with noise of shape ({axes})"
+            )
         if self.autoencoder is None:
             if self.channels is None:
                 raise ValueError("the number of channels is unknown: pass in_channels to the model")
@@ -188,6 +215,12 @@ class DiffusionModel(nn.Module):
             self.normalizer.fit(
                 x if autoencoder is None else autoencoder.encode(x) for x in batches
             )
+
+
+def _frame_mask(mask: Tensor, frames: int, hop: int) -> Tensor:
+    """Return which frames of `hop` samples hold any real one: `(b, 1, t)` -> `(b, 1, frames)`."""
+    padded = torch.nn.functional.pad(mask, (0, frames * hop - mask.shape[-1]))
+    return padded.unflatten(-1, (frames, hop)).amax(-1)
 
 
 def split_prefix(

@@ -82,6 +82,7 @@ class ClassEmbedding(nn.Module):
         if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
             raise ValueError(f"labels must be integers (int64), got {labels.dtype}: use .long()")
         columns = len(self.num_classes)
+        labels = labels.long()  # before any comparison: to uint8, -1 is 255
         labels = labels[:, None] if labels.ndim == 1 else labels
         if labels.shape != (batch, columns):
             raise ValueError(
@@ -99,7 +100,7 @@ class ClassEmbedding(nn.Module):
                     f"labels must lie in {ranges} (-1 for unknown), got {int(labels[item, column])}"
                     f" in column {column}: correct it or build the network with more num_classes"
                 )
-        return labels.long()
+        return labels
 
     def _dropped(self, labels: Tensor, generator: torch.Generator | None) -> Tensor:
         device = labels.device if generator is None else generator.device
