@@ -377,3 +377,32 @@ def test_copies_give_the_same_clips(
 def test_arguments_out_of_range_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         AudioFolder(tmp_path, **{"sample_rate": 16000, "length": 10, **options})
+
+
+def test_a_cache_that_cannot_be_made_is_no_fault_of_the_files(
+    tmp_path: Path, write_sound: WriteSound
+) -> None:
+    write_sound("set/a.wav", 44100)
+    write_sound("set/b.wav", 16000)
+    (tmp_path / "taken").write_text("a file, not a folder")
+    for bad, place in (("refuse", "taken"), ("skip", "taken/deeper")):
+        options = {"bad": bad, "cache": tmp_path / place}
+        with pytest.raises(OSError, match=rf"cache folder .*{place} .*set data\.cache") as caught:
+            AudioFolder(tmp_path / "set", 16000, 2000, **options)
+        assert "a.wav" not in str(caught.value) and "\n" not in str(caught.value)
+    nowhere = Path("/proc/no-such-folder")  # making it gives FileNotFoundError, as a lost file does
+    if nowhere.parent.is_dir():
+        with pytest.raises(OSError, match=r"set data\.cache"):
+            AudioFolder(tmp_path / "set", 16000, 2000, bad="skip", cache=nowhere)
+
+
+def test_labels_without_any_value_name_the_list_and_the_column(
+    tmp_path: Path, write_sound: WriteSound
+) -> None:
+    write_sound("audio/a.wav")
+    (tmp_path / "labels.csv").write_text("file,mood,note\naudio/a.wav,sad,\n")
+    with pytest.raises(ValueError, match=r"labels\.csv: the label column note is empty") as caught:
+        AudioFolder(tmp_path, 16000, 2000, labels="labels.csv")
+    assert "data.label_columns" in str(caught.value) and "\n" not in str(caught.value)
+    chosen = AudioFolder(tmp_path, 16000, 2000, labels="labels.csv", label_columns=["mood"])
+    assert chosen.label_table.to_dict() == {"mood": ["sad"]}
