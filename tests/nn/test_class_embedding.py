@@ -60,3 +60,12 @@ def test_bad_labels_are_refused_in_one_line(labels, message):
     with pytest.raises(ValueError, match=message) as error:
         ClassEmbedding((5, 3), 4)(torch.zeros(2, 4), labels)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
+def test_any_integer_type_will_do(dtype):
+    """-1, for unknown, is 255 in uint8: comparing in that type would refuse every class."""
+    embedding = ClassEmbedding((5, 3), 4).eval()
+    labels = torch.tensor([[0, 2], [4, 1]])
+    features = torch.randn(2, 4)
+    assert torch.equal(embedding(features, labels.to(dtype)), embedding(features, labels))
