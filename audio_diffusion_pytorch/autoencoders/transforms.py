@@ -46,8 +46,8 @@ class MDCT(nn.Module):
         self.sample_rate = sample_rate
         self.latent_channels = channels * num_bins
         self.downsample_factor = num_bins
-        # Not a buffer: half precision would blur it, and every process has its own anyway.
-        self._cosines = cosine_matrix(num_bins, torch.device("cpu"))
+        # Not a buffer: `.to(bfloat16)` would blur it for good.
+        self._cosines = cosine_matrix(num_bins).to(torch.float32)
 
     def encode(
         self,
@@ -87,15 +87,15 @@ class MDCT(nn.Module):
         return self.decode(self.encode(x), length=x.shape[-1]), {}
 
     def _cosines_like(self, x: Tensor) -> Tensor:
-        """Return the matrix in the dtype of `x`, on its device, where it then stays."""
-        if self._cosines.device != x.device:
-            self._cosines = self._cosines.to(x.device)
-        return self._cosines.to(x.dtype)
+        """Return the matrix in the dtype of `x` and on its device; it is kept for the next call."""
+        if self._cosines.device != x.device or self._cosines.dtype != x.dtype:
+            self._cosines = cosine_matrix(self.num_bins).to(x)
+        return self._cosines
 
 
-def cosine_matrix(size: int, device: torch.device) -> Tensor:
-    """Return the orthonormal, symmetric DCT-IV matrix `(size, size)` in float64."""
-    position = torch.arange(size, dtype=torch.float64, device=device) + 0.5
+def cosine_matrix(size: int) -> Tensor:
+    """Return the orthonormal, symmetric DCT-IV matrix `(size, size)` in float64 on the CPU."""
+    position = torch.arange(size, dtype=torch.float64, device="cpu") + 0.5
     return sqrt(2 / size) * torch.cos(pi / size * position[:, None] * position)
 
 

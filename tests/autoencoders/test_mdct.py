@@ -94,3 +94,26 @@ def test_wrong_input_is_named():
         MDCT(8).encode(torch.zeros(1, 2, 64))
     with pytest.raises(ValueError, match=r"\(b, 8, frames\)"):
         MDCT(8).decode(torch.zeros(1, 9, 4))
+
+
+@pytest.mark.filterwarnings("error")
+def test_it_compiles_whole_without_a_warning():
+    torch._dynamo.reset()
+    transform = MDCT(16)
+    x = torch.randn(1, 1, 100)
+    compiled = torch.compile(transform, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x)[0], transform(x)[0])
+
+
+def test_the_dtype_of_one_call_does_not_blur_the_next():
+    transform, x = MDCT(128), torch.randn(1, 1, 4096, dtype=torch.float64)
+    for half in (transform.to(torch.float16), copy.deepcopy(transform).bfloat16()):
+        half(x.bfloat16())
+        assert snr(x, half(x)[0]) > 120
+
+
+def test_made_without_memory_it_still_knows_its_matrix():
+    x = torch.randn(1, 1, 64)
+    with torch.device("meta"):
+        transform = MDCT(16)
+    assert snr(x, transform(x)[0]) > 100
