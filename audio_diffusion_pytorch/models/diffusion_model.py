@@ -71,9 +71,7 @@ class DiffusionModel(nn.Module):
         self.register_state_dict_post_hook(_keep_one_net)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_share_one_net)  # type: ignore[no-untyped-call]
 
-    def forward(
-        self, x: Tensor, *args: Any, mask: Tensor | None = None, **kwargs: Any
-    ) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
         """Return the loss of clean audio.
 
         Args:
@@ -220,7 +218,8 @@ class DiffusionModel(nn.Module):
 def _frame_mask(mask: Tensor, frames: int, hop: int) -> Tensor:
     """Return which frames of `hop` samples hold any real one: `(b, 1, t)` -> `(b, 1, frames)`."""
     padded = torch.nn.functional.pad(mask, (0, frames * hop - mask.shape[-1]))
-    return padded.unflatten(-1, (frames, hop)).amax(-1)
+    blocks: Tensor = padded.unflatten(-1, (frames, hop))
+    return blocks.amax(-1)
 
 
 def split_prefix(

@@ -38,8 +38,8 @@ def spectral_model(**changes):
 
 @pytest.fixture
 def notes(piano_folder):
-    """Four real notes, (4, 1, 2048)."""
-    files = sorted(piano_folder.glob("*_ff.flac"))[::16][:4]
+    """Three real notes, (3, 1, 2048)."""
+    files = sorted(piano_folder.glob("*_ff.flac"))[::16]
     return torch.stack([read_audio(f, num_frames=2048)[0] for f in files])
 
 
@@ -192,3 +192,39 @@ def test_requests_that_cannot_work_are_named(notes):
         model.generate(0, 64)
     with pytest.raises(ValueError, match=r"noise must be \(1, 16, 4\)"):
         model.generate(1, 64, noise=torch.zeros(1, 16, 5))
+
+
+def test_a_mask_of_the_audio_counts_the_frames_that_hold_sound(notes):
+    """16 samples a frame: 100 real samples touch 7 frames, at any length of the padding."""
+    model = spectral_model()
+    model.fit_normalizer([notes])
+    for length in (2048, 2041):
+        audio = notes[..., :length]
+        real = torch.arange(length)[None, None] < torch.tensor([100, 97, 96])[:, None, None]
+        frames = torch.arange(128)[None, None] < torch.tensor([7, 7, 6])[:, None, None]
+        draws = {
+            "times": torch.full((3,), 0.5),
+            "noise": torch.randn(3, 16, 128),
+            "reduction": "none",
+        }
+        loss = model(audio, mask=real, **draws)
+        assert torch.equal(loss, model.diffusion(model.encode(audio), mask=frames, **draws))
+        assert torch.equal(loss, model(audio, mask=real.float(), **draws))
+        assert torch.equal(loss, model(audio, mask=frames, **draws))
+        assert not torch.isclose(loss, model(audio, **draws)).any()
+
+
+def test_a_mask_that_fits_nothing_is_named(notes):
+    model = spectral_model()
+    model.fit_normalizer([notes])
+    for mask in (torch.ones(3, 1, 100), torch.ones(3, 128), torch.ones(2, 1, 2048)):
+        with pytest.raises(ValueError, match=r"mask must have shape \(3, 1, 128\)") as caught:
+            model(notes, mask=mask)
+        assert "\n" not in str(caught.value)
+
+
+def test_generate_is_for_one_axis():
+    model = DiffusionModel(UNetV0, dim=2, in_channels=1, **SMALL)
+    with pytest.raises(ValueError, match=r"dim=2: call model\.sample.*\(n, c, t, u\)"):
+        model.generate(1, 64, 2)
+    assert model.sample(torch.randn(1, 1, 8, 8), 2).shape == (1, 1, 8, 8)
