@@ -17,7 +17,7 @@ from audio_diffusion_pytorch.nn import (
     pad_to,
 )
 
-from .unet_checks import check_attention, check_modulation, level_shapes, require
+from .unet_checks import check_attention, check_modulation, check_signal, level_shapes
 from .unet_inputs import check_embedding, check_features, check_input, check_time, padded_contexts
 from .unet_keys import rename_upstream_keys
 from .unet_level import Conditions, ItemShape, UNetLevel
@@ -92,17 +92,10 @@ class UNetV0(nn.Module):
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        require(
-            not use_text_conditioning,
-            "use_text_conditioning=True is not available yet: encode the text and pass it as "
-            "`embedding=` to a network with cross_attentions and embedding_features",
-        )
-        require(
-            min(in_channels, in_channels if out_channels is None else out_channels) >= 1,
-            f"in_channels must be at least 1, got {in_channels} (out_channels: {out_channels}): "
-            "pass the channels of the signal",
-        )
-        check_modulation(use_modulation, use_time_conditioning, num_classes)
+        self.dim, self.in_channels = dim, in_channels
+        self.out_channels = in_channels if out_channels is None else out_channels
+        check_signal(self.in_channels, self.out_channels, use_text_conditioning)
+        check_modulation(use_modulation, use_time_conditioning, num_classes, gated_skip)
         levels = level_shapes(
             resnet_groups,
             channels=channels,
@@ -120,8 +113,6 @@ class UNetV0(nn.Module):
             embedding_max_length,
             use_embedding_cfg,
         )
-        self.dim, self.in_channels = dim, in_channels
-        self.out_channels = in_channels if out_channels is None else out_channels
         self.factors = tuple(level.factor for level in levels)
         self.context_channels = tuple(level.context_channels for level in levels)
         self.modulation_features = modulation_features if use_modulation else None
@@ -131,14 +122,10 @@ class UNetV0(nn.Module):
             if num_classes is None
             else ClassEmbedding(num_classes, modulation_features, dropout=class_dropout)
         )
-        self.null_embedding = (
-            FixedEmbedding(embedding_max_length or 0, embedding_features or 0)
-            if use_embedding_cfg
-            else None
-        )
+        tokens, width = embedding_max_length or 0, embedding_features or 0
+        self.null_embedding = FixedEmbedding(tokens, width) if use_embedding_cfg else None
         self.embedding_features = embedding_features
-        crosses = any(level.cross_attentions for level in levels)
-        self.needs_embedding = crosses or use_embedding_cfg
+        self.needs_embedding = use_embedding_cfg or any(cross_attentions or [])
         shared = ItemShape(
             dim,
             resnet_groups,
@@ -149,14 +136,10 @@ class UNetV0(nn.Module):
         )
         widths = [in_channels, *(level.channels for level in levels[:-1])]
         outs = [self.out_channels, *widths[1:]]
-        stack = nn.ModuleList(
-            UNetLevel(width, out, level, shared)
-            for width, out, level in zip(widths, outs, levels, strict=True)
-        )
+        parts = zip(widths, outs, levels, strict=True)
+        stack = nn.ModuleList(UNetLevel(*part, shared) for part in parts)
         self.levels = cast("Sequence[UNetLevel]", stack)  # for the type checker
         if gated_skip:
-            if not use_modulation:
-                raise ValueError("gated_skip needs use_modulation=True, got False: time gates it")
             self.levels[0].gate_skip(self.out_channels, modulation_features)
         self.set_gradient_checkpointing(gradient_checkpointing)
         self.register_load_state_dict_pre_hook(rename_upstream_keys)  # type: ignore[no-untyped-call]

@@ -13,10 +13,27 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_signal(in_channels: int, out_channels: int, use_text_conditioning: bool) -> None:
+    """Refuse signals without channels, and text, which cannot be encoded yet."""
+    require(
+        not use_text_conditioning,
+        "use_text_conditioning=True is not available yet: encode the text and pass it as "
+        "`embedding=` to a network with cross_attentions and embedding_features",
+    )
+    require(
+        min(in_channels, out_channels) >= 1,
+        f"in_channels must be at least 1, got {in_channels} (out_channels: {out_channels}): "
+        "pass the channels of the signal",
+    )
+
+
 def check_modulation(
-    use_modulation: bool, use_time_conditioning: bool, num_classes: int | Sequence[int] | None
+    use_modulation: bool,
+    use_time_conditioning: bool,
+    num_classes: int | Sequence[int] | None,
+    gated_skip: bool,
 ) -> None:
-    """Refuse conditioning on time or labels without the modulation that both act through."""
+    """Refuse what acts through the modulation (time, labels, the gate) where there is none."""
     require(
         use_modulation or not use_time_conditioning,
         "use_time_conditioning needs use_modulation=True, got False: set both to the same",
@@ -24,6 +41,10 @@ def check_modulation(
     require(
         use_modulation or num_classes is None,
         "num_classes needs use_modulation=True, got False: labels act through the modulation",
+    )
+    require(
+        use_modulation or not gated_skip,
+        "gated_skip needs use_modulation=True, got False: time gates it",
     )
 
 
