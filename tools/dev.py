@@ -53,17 +53,8 @@ PIP_TROUBLE = [
         "the disk is full: free about 2.5 GB for .venv and run this again",
     ),
     (
-        (
-            "NewConnectionError",
-            "name resolution",
-            "Network is unreachable",
-            "ConnectTimeout",
-            "Max retries exceeded",
-            "ReadTimeout",
-            "ProxyError",
-            "getaddrinfo failed",
-            "SSLError",
-        ),
+        ("NewConnectionError", "name resolution", "Network is unreachable", "ConnectTimeout",
+         "Max retries exceeded", "ReadTimeout", "ProxyError", "getaddrinfo failed", "SSLError"),
         "no connection to the package index: connect to a network, or name a mirror or a folder "
         "of wheels in PIP_INDEX_URL or PIP_FIND_LINKS, and run this again",
     ),
@@ -72,7 +63,7 @@ PIP_TROUBLE = [
         "the index offers no torch of the tested version for this Python and system: "
         "use a 64-bit Python between 3.10 and 3.14",
     ),
-]
+]  # fmt: skip
 
 
 class StepError(Exception):
@@ -144,11 +135,7 @@ def environment_key() -> str:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     requirements = project.partition("\n[tool.")[0]  # the settings of the linters install nothing
     digest = hashlib.sha256(f"{ROOT}\n{requirements}".encode())
-    for path in (
-        CONSTRAINTS,
-        ROOT / "tools" / "torchaudio_cpu_wheel.py",
-        VENV / "pyvenv.cfg",
-    ):
+    for path in (CONSTRAINTS, ROOT / "tools" / "torchaudio_cpu_wheel.py", VENV / "pyvenv.cfg"):
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()
 
@@ -175,12 +162,8 @@ def make_venv() -> None:
             f"about {FREE_BYTES_NEEDED / 1e9:.1f} GB are needed: free some and run this again"
         )
     say(f"making .venv with Python {sys.version.split()[0]}")
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(VENV)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    argv = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         lines = (made.stdout + made.stderr).strip().splitlines() or ["no reason given"]
@@ -197,11 +180,9 @@ def install_torch() -> None:
     # Alone and by exact version: a resolver free to choose could bring another build of torch.
     pip("install", f"torch=={version}")
     probe = "import sys, torch; sys.exit(torch.version.cuda is None and torch.version.hip is None)"
-    cpu_only = (
-        subprocess.run([str(PYTHON), "-W", "ignore", "-c", probe], check=False).returncode == 1
-    )
+    probed = subprocess.run([str(PYTHON), "-W", "ignore", "-c", probe], check=False)
     version = pinned("torchaudio")
-    if sys.platform == "linux" and cpu_only:
+    if sys.platform == "linux" and probed.returncode == 1:
         say(f"installing torchaudio {version}, repacked for a torch without CUDA")
         wheels = VENV / "wheels"
         tool = ROOT / "tools" / "torchaudio_cpu_wheel.py"
@@ -287,14 +268,7 @@ def setup(arguments: list[str]) -> None:
     say(f"ready: {PYTHON}")
 
 
-TASKS = {
-    "demo": demo,
-    "test": test,
-    "check": check,
-    "docs": docs,
-    "bench": bench,
-    "setup": setup,
-}
+TASKS = {task.__name__: task for task in (demo, test, check, docs, bench, setup)}
 
 
 def main() -> int:
