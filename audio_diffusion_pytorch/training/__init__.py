@@ -25,7 +25,6 @@ from .ema import EMA as EMA
 from .ema import PowerDecay as PowerDecay
 from .loggers import JSONLinesLogger as JSONLinesLogger
 from .loggers import Logger as Logger
-from .loggers import MultiLogger as MultiLogger
 from .loggers import Resumable as Resumable
 from .loggers import TensorBoardLogger as TensorBoardLogger
 from .loggers import read_scalars as read_scalars
@@ -66,7 +65,6 @@ __all__ = [
     "Logger",
     "LossFunction",
     "MadeSounds",
-    "MultiLogger",
     "Plan",
     "Planner",
     "PowerDecay",

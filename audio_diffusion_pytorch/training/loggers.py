@@ -1,4 +1,4 @@
-"""Where a run writes what it sees: a line file, TensorBoard, or several places at once."""
+"""Where a run writes what it sees: a line file and TensorBoard."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
@@ -183,49 +183,6 @@ class TensorBoardLogger:
     def close(self) -> None:
         """Writes what is left."""
         self._writer.close()
-
-
-class MultiLogger:
-    """Several loggers as one; each call goes to all of them in turn.
-
-    Args:
-        sinks: the loggers; none at all makes a logger that keeps nothing.
-    """
-
-    def __init__(self, sinks: Sequence[Logger]) -> None:
-        self.sinks = list(sinks)
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Passes the numbers on; any number type becomes a float once, the same for all."""
-        plain = {name: float(value) for name, value in values.items()}
-        for sink in self.sinks:
-            sink.scalars(step, plain)
-
-    def audio(self, step: int, name: str, audio: Tensor, sample_rate: int) -> None:
-        """Passes a sound on."""
-        for sink in self.sinks:
-            sink.audio(step, name, audio, sample_rate)
-
-    def image(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
-        """Passes a picture on."""
-        for sink in self.sinks:
-            sink.image(step, name, image)
-
-    def text(self, step: int, name: str, text: str) -> None:
-        """Passes a text on."""
-        for sink in self.sinks:
-            sink.text(step, name, text)
-
-    def resume(self, step: int) -> None:
-        """Tells every sink that can forget to drop what came after `step`."""
-        for sink in self.sinks:
-            if isinstance(sink, Resumable):
-                sink.resume(step)
-
-    def close(self) -> None:
-        """Closes all."""
-        for sink in self.sinks:
-            sink.close()
 
 
 def read_scalars(path: str | Path) -> Scalars:

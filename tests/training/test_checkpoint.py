@@ -19,6 +19,7 @@ from audio_diffusion_pytorch.training import (
     find_checkpoint,
     load_checkpoint,
     load_weights,
+    safe_write,
     save_checkpoint,
     save_weights,
 )
@@ -103,7 +104,7 @@ def test_a_full_disk_is_one_line_and_harms_nothing(tmp_path, monkeypatch, room):
             self.error = self.error or error
             raise
 
-    monkeypatch.setattr(checkpoint_module._Watched, "write", write)
+    monkeypatch.setattr(safe_write._Watched, "write", write)
     bigger = {**STATE, "model": {"weight": torch.zeros(10_000)}}
     with pytest.raises(OSError, match="no space left") as caught:
         save_checkpoint(path, bigger)

@@ -18,7 +18,6 @@ import torch
 
 from audio_diffusion_pytorch.training.loggers import (
     JSONLinesLogger,
-    MultiLogger,
     TensorBoardLogger,
     read_scalars,
 )
@@ -121,14 +120,16 @@ def test_mistakes_are_told(tmp_path):
 
 def test_the_sinks_hold_the_same_scalars(tmp_path):
     pytest.importorskip("tensorboard")
-    logger = MultiLogger([JSONLinesLogger(tmp_path / "s.jsonl"), TensorBoardLogger(tmp_path)])
+    loggers = [JSONLinesLogger(tmp_path / "s.jsonl"), TensorBoardLogger(tmp_path)]
     generator = torch.Generator().manual_seed(0)
     for step in range(20):
         values = torch.rand(3, generator=generator, dtype=torch.float64)
-        logger.scalars(step, {"train/loss": values[0], "rate": float(values[1])})
-        if step % 5 == 0:
-            logger.scalars(step, {"validation/loss": values[2]})
-    logger.close()
+        for logger in loggers:
+            logger.scalars(step, {"train/loss": values[0], "rate": float(values[1])})
+            if step % 5 == 0:
+                logger.scalars(step, {"validation/loss": values[2]})
+    for logger in loggers:
+        logger.close()
     lines = read_scalars(tmp_path / "s.jsonl")
     events = board(tmp_path)
     assert set(events.Tags()["scalars"]) == set(lines) == {"train/loss", "rate", "validation/loss"}
@@ -140,11 +141,11 @@ def test_the_sinks_hold_the_same_scalars(tmp_path):
 
 def test_resume_makes_the_board_forget(tmp_path):
     pytest.importorskip("tensorboard")
-    logger = MultiLogger([TensorBoardLogger(tmp_path)])
+    logger = TensorBoardLogger(tmp_path)
     for step in range(1, 8):
         logger.scalars(step, {"a": step})
     logger.close()
-    resumed = MultiLogger([TensorBoardLogger(tmp_path)])
+    resumed = TensorBoardLogger(tmp_path)
     resumed.resume(4)
     resumed.scalars(5, {"a": 50})
     resumed.close()
