@@ -80,12 +80,15 @@ class Processes:
         self.control, self.owns_group = None, False
 
 
-def choose_device(wanted: str = "auto", local_rank: int = 0) -> torch.device:
+def choose_device(
+    wanted: str = "auto", local_rank: int = 0, key: str = "train.device"
+) -> torch.device:
     """The device to compute on.
 
     Args:
         wanted: "auto" (CUDA if there is one, else CPU) or a device's name.
         local_rank: Which CUDA device "auto" and "cuda" mean.
+        key: The setting or option that `wanted` came from, for the message.
 
     Raises:
         ValueError: The name is unknown or there is no such device here.
@@ -96,18 +99,18 @@ def choose_device(wanted: str = "auto", local_rank: int = 0) -> torch.device:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise ValueError(
-            f"train.device={wanted!r} is no device; use auto, cpu, cuda, cuda:N or mps"
+            f"{key}={wanted!r} is no device; use auto, cpu, cuda, cuda:N or mps"
         ) from error
     if device.type == "cuda":
         index = local_rank if device.index is None else device.index
         if index >= torch.cuda.device_count():
             raise ValueError(
-                f"train.device={wanted} is not here ({torch.cuda.device_count()} CUDA devices); "
-                "use train.device=cpu or fewer processes"
+                f"{key}={wanted} is not here ({torch.cuda.device_count()} CUDA devices); "
+                f"use {key}=cpu or fewer processes"
             )
         return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("train.device=mps is not here; use train.device=cpu")
+        raise ValueError(f"{key}=mps is not here; use {key}=cpu")
     return device
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,7 @@ class DataConfig:
     Attributes:
         path: Folder of recordings, searched with all its subfolders.
         sample_rate: Rate of the clips in Hz; other files are resampled.
-        length: Length of a clip in samples.
+        length: Length of a clip in samples, at least 2.
         channels: Channels of a clip; other files are mixed down or doubled.
         hop: Distance of the windows in samples; None: clips at random places.
         crop: "random" places, or the "start" of each file.
@@ -44,7 +45,8 @@ class DataConfig:
         label_columns: Which label columns to use; empty: all.
         validation: Share of the files held back, 0..1; they only judge.
         group: Keep files together in the split: "folder", or a regular expression.
-        held_back: JSON list of the files held back; by default `split.json` in the folder.
+        held_back: JSON list of the files held back, in place of a share; by default `split.json`
+            in the folder, if it has a list `held_back` of files that are there.
         cache: Folder for resampled copies, made once; None: resample while reading.
         check: "full" decodes every file at the start, "header" does not, "auto" does under 1 h.
     """
@@ -71,8 +73,9 @@ class DataConfig:
         """Refuse numbers that cannot work, before any file is looked at."""
         for key in ("sample_rate", "length", "channels", "hop"):
             value = getattr(self, key)
-            if value is not None and value < 1:
-                raise ConfigError(f"data.{key} must be at least 1, got {value}")
+            least = 2 if key == "length" else 1  # a single sample is no sound
+            if value is not None and value < least:
+                raise ConfigError(f"data.{key} must be at least {least}, got {value}")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"data.validation must be in 0..1, below 1, got {self.validation}")
 
@@ -89,9 +92,14 @@ def open_data(config: DataConfig, seed: int = 0) -> tuple[AudioFolder, AudioFold
         ValueError: A setting, file or label cannot be used; the message says which and the remedy.
     """
     root, files = find_audio(config.path)
-    listed = Path(config.held_back) if config.held_back else root / SPLIT_NAME
-    chosen = listed if config.held_back or listed.is_file() else config.validation
-    split = split_files(files, chosen, seed, config.group)
+    listed = held_back_list(config, root, files)
+    try:
+        split = split_files(files, listed or config.validation, seed, config.group)
+    except (ValueError, FileNotFoundError) as error:
+        if listed is None:
+            raise
+        remedy = "mend that list, or set data.held_back to another one"
+        raise type(error)(f"data.held_back={listed}: {error}; {remedy}") from error
     train = _folder(config, split.train, seed, None)
     if not split.validation:
         return train, None
@@ -103,6 +111,27 @@ def open_data(config: DataConfig, seed: int = 0) -> tuple[AudioFolder, AudioFold
         reason = without_remedy(str(error))
         _LOGGER.warning("nothing is held back for validation, all of it was left out: %s", reason)
         return train, None
+
+
+def held_back_list(config: DataConfig, root: Path, files: Sequence[str]) -> Path | None:
+    """The list of held-back files that decides the split; None where the share does.
+
+    Args:
+        config: The settings.
+        root: The folder of recordings.
+        files: Relative names of the recordings in it.
+    """
+    if config.held_back:
+        return Path(config.held_back)
+    path = root / SPLIT_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # no such file, or one that has nothing to do with this
+    names = content.get("held_back") if isinstance(content, dict) else None
+    here = set(files)
+    ours = isinstance(names, list) and any(isinstance(n, str) and n in here for n in names)
+    return path if ours else None
 
 
 def _folder(

@@ -59,6 +59,18 @@ def _seconds(left: torch.Tensor, right: torch.Tensor, limit: float, repeats: int
     return statistics.median(times)
 
 
+def check_precision(wanted: str, device: torch.device) -> None:
+    """Refuse what `device` cannot do, before a run folder is made or changed.
+
+    Raises:
+        ValueError: fp16 was asked for on a device other than CUDA.
+    """
+    if wanted == "fp16" and device.type != "cuda":
+        raise ValueError(
+            f"train.precision=fp16 needs a CUDA device, got {device}; use auto, bf16 or fp32"
+        )
+
+
 def choose_precision(
     wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device
 ) -> Precision:
@@ -77,10 +89,7 @@ def choose_precision(
     Raises:
         ValueError: fp16 was asked for on a device other than CUDA, or the word is unknown.
     """
-    if wanted == "fp16" and device.type != "cuda":
-        raise ValueError(
-            f"train.precision=fp16 needs a CUDA device, got {device}; use auto, bf16 or fp32"
-        )
+    check_precision(wanted, device)
     if wanted == "fp32" or wanted == "bf16" or wanted == "fp16":
         return Precision(wanted, "as asked")
     if wanted != "auto":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .config_files import ConfigError
+
 DEFAULT_MINUTES = 10.0
 """The time limit, in minutes, when neither `max_steps` nor `max_minutes` is given."""
 
@@ -83,6 +85,10 @@ class TrainConfig:
     compile: bool = False
     runs: str = "runs"
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before a run folder is made or changed."""
+        self.check()
+
     @property
     def max_seconds(self) -> float | None:
         """The time limit in seconds, or None when only steps limit the run."""
@@ -94,7 +100,7 @@ class TrainConfig:
         """Refuse values that cannot work.
 
         Raises:
-            ValueError: A value is out of range; the message names its key.
+            ConfigError: (a ValueError) a value is out of range; the message names its key.
         """
         positive = ("batch_size", "accumulate", "log_every", "ema_inv_gamma", "learning_rate")
         not_negative = (
@@ -104,18 +110,18 @@ class TrainConfig:
         )  # fmt: skip
         for key in positive:
             if not getattr(self, key) > 0:
-                raise ValueError(f"train.{key} must be above 0, got {getattr(self, key)}")
+                raise ConfigError(f"train.{key} must be above 0, got {getattr(self, key)}")
         for key in not_negative:
             if not getattr(self, key) >= 0:
-                raise ValueError(f"train.{key} must be 0 or more, got {getattr(self, key)}")
+                raise ConfigError(f"train.{key} must be 0 or more, got {getattr(self, key)}")
         for key in ("beta1", "beta2", "ema_decay"):
             if not 0.0 <= getattr(self, key) < 1.0:
-                raise ValueError(
+                raise ConfigError(
                     f"train.{key} must be in 0..1 and below 1, got {getattr(self, key)}"
                 )
         for key in ("max_steps", "max_minutes"):
             value = getattr(self, key)
             if value is not None and not value > 0:
-                raise ValueError(
+                raise ConfigError(
                     f"train.{key} must be above 0, got {value}; leave it out for no limit"
                 )

@@ -101,6 +101,8 @@ def test_devices_that_are_not_here_are_refused():
     assert choose_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="is no device"):
         choose_device("gpu")
+    with pytest.raises(ValueError, match=r"^--device='gpu' is no device"):
+        choose_device("gpu", key="--device")
     if not torch.cuda.is_available():
         assert choose_device("auto") == torch.device("cpu")
         with pytest.raises(ValueError, match=r"train\.device=cuda is not here"):
