@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,10 @@ SILENT_KEYS = ("train.max_steps", "train.max_minutes", "train.runs")
 # Settings of these sections may change on resume, and it is said; elsewhere a change is refused,
 # since the weights and the rest of the epoch belong to the model and the data they came from.
 FREE_SECTIONS = ("train", "sample")
+# Of these, what also chooses the held-back files: they must not move into the training set.
+BOUND_KEYS = ("train.seed",)
+OTHERS_WAIT = 3.0
+"""Seconds that a process of torchrun other than the first waits before it tells its error."""
 EXPECTED_ERRORS = (
     ValueError,
     OSError,
@@ -175,7 +180,9 @@ def _runs_folder(schema: type[Any], file: str | None, overrides: Sequence[str]) 
 def _check_changes(archived: Any, config: Any, run: Run) -> None:
     before, after = flatten(config_to_dict(archived)), flatten(config_to_dict(config))
     changed = [key for key in after if after[key] != before.get(key) and key not in SILENT_KEYS]
-    free = [key for key in changed if key.partition(".")[0] in FREE_SECTIONS]
+    free = [
+        key for key in changed if key.partition(".")[0] in FREE_SECTIONS and key not in BOUND_KEYS
+    ]
     if "data.path" in changed and not Path(str(before.get("data.path"))).exists():
         free.append("data.path")  # the recordings were moved, or the run is resumed elsewhere
     refused = [key for key in changed if key not in free]
@@ -189,26 +196,29 @@ def _check_changes(archived: Any, config: Any, run: Run) -> None:
         print(f"resume: {key} changes from {before.get(key)} to {after[key]}")
 
 
-def run_recipe(main: Callable[[], None]) -> int:
+def run_recipe(main: Callable[[], int | None]) -> int:
     """Runs a recipe; what a user can mend is told in one line `error: ...` on stderr.
 
     Those are wrong values and files (ValueError, OSError), a missing extra (ImportError), a full
     memory or disk, numbers that are no longer finite, and Ctrl-C. Any other error is a bug and
-    shows its traceback, as does every error if the environment has `ADP_DEBUG=1`.
+    shows its traceback, as does every error if the environment has `ADP_DEBUG=1`. Under torchrun
+    one process tells what all of them meet.
 
     Returns:
-        The exit status: 0, or 1 after an error.
+        The exit status: what `main` returns (None is 0), or 1 after an error.
     """
     try:
-        main()
+        return main() or 0
     except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("RANK", "0") != "0":
+            # If the first process failed of the same, torchrun ends this one in the meantime.
+            time.sleep(OTHERS_WAIT)
         debug = os.environ.get("ADP_DEBUG", "") not in ("", "0")
         if debug or not is_expected(error):
             traceback.print_exc()
         else:
             print(f"error: {one_line(error)}", file=sys.stderr, flush=True)
         return 1
-    return 0
 
 
 _CAUGHT = re.compile(r"Caught (\w+) (?:in|while) .*?Original Traceback", re.DOTALL)

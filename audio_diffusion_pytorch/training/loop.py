@@ -26,7 +26,7 @@ from .precision import Precision, choose_precision
 from .seeds import derive_seed
 from .stop_signals import StopSignals, ignore_stop_signals
 from .train_config import TrainConfig
-from .train_state import TrainState
+from .train_state import TrainState, what_fixes_a_run
 from .upkeep import Upkeep
 from .validation import Validation
 
@@ -122,6 +122,7 @@ def fit(
             run = _Run(model, data, config, Path(folder), loss, group, signals)
             upkeep = run.upkeep
             upkeep.loggers, upkeep.on_sample, upkeep.settings = loggers, on_sample, settings
+            upkeep.exact = what_fixes_a_run(config, group.world_size, data, validation)
             if validation is not None and config.validation_items > 0:
                 items, bins = config.validation_items, config.validation_bins
                 upkeep.validation = Validation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +12,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
+
+from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.data.folder import AudioFolder
 
 from .checkpoint import load_weights
 from .ema import EMA, PowerDecay
@@ -100,7 +106,7 @@ class TrainState:
         return rate
 
     def to_checkpoint(
-        self, config: TrainConfig, world_size: int, settings: Mapping[str, Any] | None
+        self, config: TrainConfig, exact: Mapping[str, Any], settings: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Tensors and plain values only."""
         return {
@@ -115,7 +121,7 @@ class TrainState:
             "seconds": self.seconds,
             "window": [self.window_loss, self.window_steps],
             "best": [self.best_loss, self.best_step],
-            "exact": _exact(config, world_size),
+            "exact": dict(exact),
             "train": asdict(config),
             "config": dict(settings or {}),
         }
@@ -153,15 +159,39 @@ class TrainState:
             self.planner.extend(self.step, self.seconds)
 
 
-def resume_warnings(content: Mapping[str, Any], config: TrainConfig, world_size: int) -> list[str]:
-    """What keeps a resumed run from repeating the uninterrupted one, one line each."""
-    now = _exact(config, world_size)
+def what_fixes_a_run(
+    config: TrainConfig, world_size: int, data: Dataset[Clip], held_back: Dataset[Clip] | None
+) -> dict[str, Any]:
+    """What must be the same on resume for the run to go on bit for bit, plain values."""
+    return {
+        **{key: getattr(config, key) for key in EXACT_KEYS},
+        "world_size": world_size,
+        "recordings": describe_recordings(data),
+        "held-back recordings": "none" if held_back is None else describe_recordings(held_back),
+    }
+
+
+def describe_recordings(data: Dataset[Clip]) -> str:
+    """Return the number of clips and, of a folder, a digest of its file names and their length."""
+    text = f"{len(data)} clips"  # type: ignore[arg-type]
+    if not isinstance(data, AudioFolder):
+        return text
+    facts = [sorted(data.files), round(3600e3 * data.report.hours)]  # to the millisecond
+    return f"{text} ({hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]})"
+
+
+def resume_warnings(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What keeps a resumed run from repeating the uninterrupted one, one line each.
+
+    Args:
+        then: What fixed the run that was saved, as `what_fixes_a_run` tells it.
+        now: What fixes it now.
+    """
     return [
-        f"note: {key} was {value} and is {now[key]}: the run goes on, but not bit for bit"
-        for key, value in content["exact"].items()
+        f"note: {key} was {value} and is {now.get(key)}: the run goes on, but not bit for bit"
+        if key in EXACT_KEYS or key == "world_size"
+        else f"note: the {key} changed since, {value} then, {now.get(key)} now: the run goes on, "
+        "but not bit for bit, and losses before and after do not compare"
+        for key, value in then.items()
         if now.get(key) != value
     ]
-
-
-def _exact(config: TrainConfig, world_size: int) -> dict[str, int]:
-    return {**{key: getattr(config, key) for key in EXACT_KEYS}, "world_size": world_size}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Upkeep:
         loggers: Where the rows go.
         on_sample: Called with the averaged model and the step.
         settings: Kept in each checkpoint.
+        exact: What fixes the run beside its weights; kept in each checkpoint, compared on resume.
         validation: The fixed validation, if there is one.
         baseline: The network to silence for the reference beside the validation loss.
     """
@@ -48,6 +49,7 @@ class Upkeep:
     loggers: Sequence[Logger] = ()
     on_sample: Callable[[nn.Module, int], None] | None = None
     settings: Mapping[str, Any] | None = None
+    exact: Mapping[str, Any] = field(default_factory=dict)
     validation: Validation | None = None
     baseline: nn.Module | None = None
 
@@ -83,7 +85,7 @@ class Upkeep:
         self._rewind_loggers()
         if self.processes.is_main:
             print(f"resumed from {path} at step {state.step}", flush=True)
-            for line in resume_warnings(content, self.config, self.processes.world_size):
+            for line in resume_warnings(content["exact"], self.exact):
                 print(line, flush=True)
 
     def begin(self) -> None:
@@ -238,7 +240,7 @@ class Upkeep:
         self.saved_step = state.step
         self.clock()
         if self.processes.is_main:
-            content = state.to_checkpoint(self.config, self.processes.world_size, self.settings)
+            content = state.to_checkpoint(self.config, self.exact, self.settings)
             self.checkpoints.save(state.step, content, state.ema.module, best)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Train:
     max_steps: int = 100
     max_minutes: float | None = None
     learning_rate: float = 1e-4
+    seed: int = 0
     runs: Path = Path("runs")
 
 
@@ -145,6 +147,14 @@ def test_other_data_or_model_settings_are_refused_on_resume(capsys):
     assert parse("--resume", "--config", "same.ini").resume is not None
 
 
+def test_another_seed_is_refused_on_resume():
+    """It splits the data: held-back files would be trained on."""
+    parse("data.path=x").open_run()
+    with pytest.raises(ConfigError, match=r"train\.seed \(0 -> 5\)"):
+        parse("--resume", "train.seed=5")
+    assert parse("--resume", "train.seed=0").config.train.seed == 0
+
+
 def test_resume_looks_into_the_folder_of_runs_that_is_asked_for():
     run = parse("data.path=x", "train.runs=far away", "--experiment", "a").open_run()
     assert run.directory.parent == Path("far away").absolute()
@@ -185,6 +195,24 @@ def test_what_a_user_can_mend_is_one_line(capsys, monkeypatch, error, line):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_under_torchrun_one_process_tells_what_all_meet(capsys, monkeypatch):
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert run_recipe(raises(ValueError("a"))) == 1
+        assert capsys.readouterr().err == "error: a\n"
+    assert waited == [3.0]  # only the second: torchrun ends it meanwhile if the first fails too
+
+    def ended(seconds):
+        raise SystemExit(-15)
+
+    monkeypatch.setattr(time, "sleep", ended)
+    with pytest.raises(SystemExit):
+        run_recipe(raises(ValueError("a")))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("error", [TypeError("a"), RuntimeError("b"), KeyError("c")])
 def test_a_bug_shows_its_traceback(capsys, error):
     assert run_recipe(raises(error)) == 1
@@ -194,6 +222,7 @@ def test_a_bug_shows_its_traceback(capsys, error):
 
 def test_success_is_zero_and_help_passes_through():
     assert run_recipe(lambda: None) == 0
+    assert run_recipe(lambda: 1) == 1
     with pytest.raises(SystemExit):
         run_recipe(lambda: sys.exit(0))
 
