@@ -75,18 +75,27 @@ class Run:
         return run
 
     @classmethod
-    def find(cls, name_or_path: str | Path | None, runs: str | Path = "runs") -> Run:
+    def find(
+        cls,
+        name_or_path: str | Path | None,
+        runs: str | Path = "runs",
+        *,
+        with_weights: bool = False,
+    ) -> Run:
         """An existing run.
 
         Args:
             name_or_path: a run folder (its path, or its name inside `runs`), or an experiment's
                 name for its newest run; None or "" for the newest run of all.
             runs: the folder of the runs.
+            with_weights: whether runs that have saved weights come before newer ones without.
 
         Raises:
             FileNotFoundError: there is none; the line lists the known experiments.
         """
         known = cls.all(runs)
+        if with_weights:
+            known.sort(key=lambda run: run.weights.is_file())  # stable: by age among equals
         if name_or_path is None or str(name_or_path) == "":
             if not known:
                 raise FileNotFoundError(f"no run in '{runs}': train first, or name a run folder")
@@ -132,6 +141,11 @@ class Run:
     def checkpoints(self) -> Path:
         """`checkpoints/`: last, best and the weights."""
         return self.directory / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """`checkpoints/last.safetensors`: the averaged weights of the last checkpoint."""
+        return self.checkpoints / "last.safetensors"
 
     @property
     def samples(self) -> Path:
@@ -181,6 +195,7 @@ class Run:
         steps: int,
         minutes: float,
         parameters: int,
+        epochs: float | None = None,
         final_loss: float | None = None,
         best_loss: float | None = None,
         metrics: Mapping[str, Any] | None = None,
@@ -193,6 +208,7 @@ class Run:
             steps: optimiser steps done.
             minutes: time spent in training.
             parameters: the model's number of parameters.
+            epochs: passes over the data, also in parts.
             final_loss: the last loss.
             best_loss: the lowest validation loss.
             metrics: further results by name; nested dictionaries are welcome.
@@ -206,6 +222,7 @@ class Run:
             "final_loss": final_loss,
             "best_loss": best_loss,
             "steps": steps,
+            "epochs": epochs,
             "minutes": minutes,
             "parameters": parameters,
             "metrics": dict(metrics or {}),

@@ -109,6 +109,16 @@ def test_a_name_that_is_no_folder_name_is_refused(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_with_weights_comes_before_newer_ones_without(tmp_path):
+    runs = [Run.create(tmp_path, name, Config()) for name in ("a", "a", "b", "a")]
+    for run in runs[:2]:
+        run.weights.write_bytes(b"")
+    assert Run.find(None, tmp_path) == Run.find("a", tmp_path) == runs[3]
+    assert Run.find(None, tmp_path, with_weights=True) == runs[1]
+    assert Run.find("a", tmp_path, with_weights=True) == runs[1]
+    assert Run.find("b", tmp_path, with_weights=True) == runs[2]
+
+
 def test_a_run_goes_on_after_a_change_of_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = Run.create("runs", "demo", Config())
@@ -124,15 +134,16 @@ def test_a_run_goes_on_after_a_change_of_folder(tmp_path, monkeypatch):
 def test_the_summary_has_its_keys_and_is_plain_json(tmp_path):
     run = Run.create(tmp_path, "demo", Config())
     metrics = {"loss": {"a": float("inf")}, "pitch": torch.tensor(0.5), "note": "ü"}
-    summary_of(run, final_loss=math.nan, best_loss=0.25, metrics=metrics)
+    summary_of(run, final_loss=math.nan, best_loss=0.25, metrics=metrics, epochs=1.5)
     text = run.summary_path.read_text(encoding="utf-8")
     summary = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert summary == run.read_summary()
     assert set(summary) == {
-        "completed", "name", "final_loss", "best_loss", "steps", "minutes", "parameters",
-        "metrics", "config", "directory", "git_revision", "versions",
+        "completed", "name", "final_loss", "best_loss", "steps", "epochs", "minutes",
+        "parameters", "metrics", "config", "directory", "git_revision", "versions",
     }  # fmt: skip
     assert summary["final_loss"] is None and summary["best_loss"] == 0.25
+    assert summary["epochs"] == 1.5
     assert summary["metrics"] == {"loss": {"a": None}, "pitch": 0.5, "note": "ü"}
     assert summary["config"] == {"train": {"max_steps": 3, "runs": "runs"}}
     assert Path(summary["directory"]) == run.directory
