@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
-from audio_diffusion_pytorch.data import LabelTable
+from audio_diffusion_pytorch.data import AudioFolder, LabelTable
 from audio_diffusion_pytorch.diffusion import Stratified
 from audio_diffusion_pytorch.training import (
     DataConfig,
     Run,
     TrainConfig,
     choose_device,
+    clip_batches,
     load_config,
     load_weights,
 )
@@ -129,6 +130,21 @@ def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
     )
 
 
+def fit_normalizer(model: DiffusionModel, data: AudioFolder) -> None:
+    """Fit the model's normaliser, if it has one, on some of the clips.
+
+    Raises:
+        ValueError: The clips cannot be normalised: they are silent.
+    """
+    try:
+        model.fit_normalizer(clip_batches(data))
+    except ValueError as error:
+        raise ValueError(
+            f"data.path={data.root}: {error}; set data.path to recordings with sound in them, or "
+            "model.transform=none"
+        ) from error
+
+
 class Trained(NamedTuple):
     """A finished run, ready to make sounds."""
 
@@ -145,9 +161,9 @@ def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trai
         FileNotFoundError: There is no such run, or no checkpoint in it.
         ValueError: The checkpoint is damaged or from another model.
     """
-    run = Run.find(name, runs)
+    run = Run.find(name, runs, with_weights=True)
     config = load_config(Config, run.config_path)
-    weights = run.checkpoints / "last.safetensors"
+    weights = run.weights
     if not weights.is_file():
         raise FileNotFoundError(
             f"there is no {weights}: the run has saved no checkpoint yet; name another with --run"
@@ -159,4 +175,4 @@ def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trai
     except SafetensorError as error:
         raise ValueError(f"{weights} is damaged ({error}); name another run with --run") from error
     load_weights(model, state, weights)
-    return Trained(run, config, labels, model.to(choose_device(device)).eval())
+    return Trained(run, config, labels, model.to(choose_device(device, key="--device")).eval())

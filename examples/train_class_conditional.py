@@ -12,11 +12,10 @@ import sys
 from dataclasses import dataclass, field
 
 import torch
-from recipe import PIANO, Config, ModelConfig, build_model
+from recipe import PIANO, Config, ModelConfig, build_model, fit_normalizer
 
 from audio_diffusion_pytorch.training import (
     DataConfig,
-    clip_batches,
     open_data,
     open_session,
     parse_recipe,
@@ -44,7 +43,7 @@ def main() -> None:
         raise ValueError("a class-conditional model needs labels: set data.labels to a pattern")
     data, held_back = open_data(config.data, config.train.seed)
     model = build_model(config, data.label_table.num_classes)
-    model.fit_normalizer(clip_batches(data))
+    fit_normalizer(model, data)
     count = min(config.sample.num, len(data))
     asked = torch.stack([data[i * len(data) // count].labels for i in range(count)])
     with open_session(arguments) as session:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from recipe import Config, build_model
+from recipe import Config, build_model, fit_normalizer
 
 from audio_diffusion_pytorch.training import (
-    clip_batches,
     open_data,
     open_session,
     parse_recipe,
@@ -24,9 +23,11 @@ def main() -> None:
     config = arguments.config
     if config.data.labels is not None:
         raise ValueError("data.labels is for train_class_conditional.py: use that, or leave it out")
+    if config.sample.guidance != 1:
+        raise ValueError("sample.guidance is for train_class_conditional.py: leave it out")
     data, held_back = open_data(config.data, config.train.seed)
     model = build_model(config)
-    model.fit_normalizer(clip_batches(data))
+    fit_normalizer(model, data)
     with open_session(arguments) as session:
         session.fit(
             model,

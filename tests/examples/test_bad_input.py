@@ -58,6 +58,9 @@ def bad(tmp_path_factory, piano_folder):
     bad.with_bytes("zero", "zero.wav", b"")
     audio, rate = soundfile.read(bad.notes[0], 500)
     soundfile.write(bad.folder("short") / "short.wav", audio, rate)
+    (bad.root / "silent").mkdir()
+    for name in ("a.wav", "b.wav", "c.wav"):
+        soundfile.write(bad.root / "silent" / name, np.zeros(4000), rate)
     bad.with_sound("nan", "nan.wav", 1, np.nan)
     bad.with_sound("late", "late.wav", 200, np.nan)
     bad.with_sound("huge", "huge.wav", 200, 3e38)
@@ -67,7 +70,7 @@ def bad(tmp_path_factory, piano_folder):
 def spoil_runs(first, root):
     """Copies of a good run, each spoilt in one way, by what is wrong with it."""
     runs = root / "runs"
-    for second, name in enumerate(("finished", "another", "damaged", "empty", "full", "moved")):
+    for second, name in enumerate(("finished", "another", "damaged", "empty", "full", "spoilt")):
         shutil.copytree(first.folder, runs / f"20200101-00000{second}_{name}")
     wider = runs / "20200101-000001_another" / "config.yaml"
     settings = yaml.safe_load(wider.read_text("utf-8"))
@@ -111,7 +114,15 @@ REFUSED = {
     "type in a file": (UNCONDITIONAL, "--config CWD/type.json", "'data.hop'|int|type.json"),
     "no file": (UNCONDITIONAL, "--config none.ini", "'none.ini' does not exist|check the path"),
     "option": (UNCONDITIONAL, "--reusme", "'--reusme'|did you mean '--resume'"),
-    "range": (UNCONDITIONAL, "data.length=0", "data.length must be at least 1, got 0"),
+    "range": (UNCONDITIONAL, "data.length=0", "data.length must be at least 2, got 0"),
+    "one sample": (UNCONDITIONAL, "data.length=1", "data.length must be at least 2, got 1"),
+    "no steps": (UNCONDITIONAL, "train.max_steps=0", "train.max_steps must be above 0, got 0"),
+    "rate": (UNCONDITIONAL, "train.learning_rate=-1", "train.learning_rate must be above 0"),
+    "seed": (UNCONDITIONAL, "train.seed=-1", "train.seed must be 0 or more, got -1"),
+    "fp16": (UNCONDITIONAL, "train.precision=fp16", "train.precision=fp16|CUDA|fp32"),
+    "guidance": (UNCONDITIONAL, "sample.guidance=3", "sample.guidance|class_conditional.py"),
+    "silent": (UNCONDITIONAL, "data.path=DATA/silent", "data.path=DATA/silent: |silent|with sound"),
+    "list": (UNCONDITIONAL, "data.held_back=none.json", "data.held_back=none.json|no list"),
     "samples": (UNCONDITIONAL, "sample.steps=0", "sample.steps must be at least 1"),
     "model": (UNCONDITIONAL, "model.channels=15,15", "'model'|channels must be multiples"),
     "labels": (UNCONDITIONAL, "data.labels=(a)", "data.labels|train_class_conditional.py"),
@@ -127,6 +138,13 @@ REFUSED = {
     "resume, other weights": (
         UNCONDITIONAL, "--resume another", "last.pt is from another model|(24,",
     ),
+    "resume, other seed": (
+        UNCONDITIONAL, "--resume finished train.seed=5", "train.seed (0 -> 5)|without --resume",
+    ),
+    "resume, rate": (
+        UNCONDITIONAL, "--resume spoilt train.learning_rate=-1", "train.learning_rate must be",
+    ),
+    "resume, fp16": (UNCONDITIONAL, "--resume spoilt train.precision=fp16", "fp16|CUDA"),
     "resume, no such run": (UNCONDITIONAL, "--resume nobody", "'nobody'|known experiments: |full"),
     "generate, other weights": (
         "generate.py", "--run another --out o", "last.safetensors is from another model",
@@ -135,6 +153,7 @@ REFUSED = {
     "generate, no checkpoint": ("generate.py", "--run empty --out o", "no checkpoint yet|--run"),
     "generate, no run": ("generate.py", "--runs none --out o", "no run in 'none'|train first"),
     "generate, label": ("generate.py", "--run full --out o --label A", "no labels|--label"),
+    "generate, device": ("generate.py", "--run full --out o --device gpu", "--device='gpu'|cpu"),
     "generate, num": ("generate.py", "--run full --out o --num 0", "--num"),
     "generate, steps": ("generate.py", "--run full --out o --steps 5 0", "--steps"),
     "generate, words": ("generate.py", "--run full --out o --num x", "--num|'x'"),
@@ -147,6 +166,8 @@ SPECIAL = {
     "no tensorboard": {"missing": ["tensorboard"]},
     "no matplotlib": {"missing": ["matplotlib"]},
 }
+EARLY = ["no sound", "cut", "model", "labels", "samples", "one sample", "no steps", "rate", "seed",
+         "fp16", "guidance", "silent", "list"]  # fmt: skip
 ACCEPTED = {
     "skip": (UNCONDITIONAL, "data.path=DATA/cut data.bad=skip"),
     "late skip": (
@@ -155,6 +176,8 @@ ACCEPTED = {
     ),
     "pad": (UNCONDITIONAL, "data.path=DATA/short"),
     "finished again": (UNCONDITIONAL, "--resume finished"),
+    "after a refusal": (UNCONDITIONAL, "--resume spoilt"),
+    "diverged": (UNCONDITIONAL, "train.learning_rate=0.5 train.warmup_steps=0 train.max_steps=40"),
     "few steps, nothing held back": (UNCONDITIONAL, "data.validation=0 train.max_steps=2"),
 }
 
@@ -214,7 +237,7 @@ def test_refused_in_one_line(answers, bad, name):
         assert words in line
 
 
-@pytest.mark.parametrize("name", [*SPECIAL, "no sound", "cut", "model", "labels", "samples"])
+@pytest.mark.parametrize("name", [*SPECIAL, *EARLY])
 def test_what_is_known_before_training_leaves_no_run_behind(answers, name):
     error_line(answers[name])
     assert not (Path(answers[name]["cwd"]) / "runs").exists()
@@ -257,7 +280,13 @@ def test_short_files_are_counted(answers):
     assert said in answers["pad"]["out"] and said in page(answers["pad"])
 
 
+def test_a_diverged_run_is_not_told_to_go_on(answers):
+    said = answers["diverged"]["out"].splitlines()[-2]
+    assert "diverged" in said and "lower train.learning_rate" in said and "longer" not in said
+
+
 def test_a_finished_run_stays_as_it_is(answers, first):
+    assert "clips a second" not in answers["finished again"]["out"]
     folder = Path(answers["finished again"]["out"].splitlines()[-1][5:])
     for name in ("logs/scalars.jsonl", "checkpoints/last.safetensors"):
         assert (folder / name).read_bytes() == (first.folder / name).read_bytes()

@@ -64,11 +64,13 @@ class TestTraining:
     def test_summary(self, first):
         summary = json.loads((first.folder / "summary.json").read_text("utf-8"))
         assert set(summary) == {
-            "completed", "name", "final_loss", "best_loss", "steps", "minutes", "parameters",
-            "metrics", "config", "directory", "git_revision", "versions",
+            "completed", "name", "final_loss", "best_loss", "steps", "epochs", "minutes",
+            "parameters", "metrics", "config", "directory", "git_revision", "versions",
         }  # fmt: skip
         assert (summary["completed"], summary["name"], summary["steps"]) == (True, "first", STEPS)
         assert f"{summary['parameters']:,} parameters" in first.out
+        clips = int(re.search(r", (\d+) clips of 2048 samples", first.out)[1])
+        assert summary["epochs"] == pytest.approx(STEPS * 16 / clips)
         assert first.rows[-1].endswith(f'"train/loss": {summary["final_loss"]}')
         assert summary["config"] == yaml.safe_load(
             (first.folder / "config.yaml").read_text("utf-8")
@@ -94,6 +96,16 @@ class TestTraining:
             assert [event.value for event in told] == pytest.approx(values, rel=1e-6)
         assert len(curves["train/loss"][0]) == STEPS
         assert set(events.Tags()["audio"]) == {"sample/0", "sample/1"}
+
+    def test_the_board_tells_what_was_trained(self, first):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(first.folder / "logs"), {"tensors": 0}).Reload()
+        parameters = re.search(r"model: ([\d,]+ parameters)", first.out)[1]
+        for name, words in {"model": f"{parameters}|UNetV0", "config": '"data"|2048'}.items():
+            (event,) = events.Tensors(f"{name}/text_summary")
+            said = event.tensor_proto.string_val[0].decode()
+            assert all(word in said for word in words.split("|"))
 
     def test_it_learns(self, first):
         curves = read_scalars(first.folder / "logs" / "scalars.jsonl")
@@ -327,6 +339,38 @@ def test_two_processes_make_one_run(recordings, small, project_root, tmp_path):
     assert load_checkpoint(folder / "checkpoints" / "last.pt")["exact"]["world_size"] == 2
     assert len(read_scalars(folder / "logs" / "scalars.jsonl")["train/loss"][0]) == 4
     assert (folder / "report.html").is_file()
+
+
+def test_recordings_that_changed_are_told_on_resume(recordings, run_many, small, tmp_path):
+    notes = sorted(recordings.rglob("*.flac"))
+    for note in notes:
+        shutil.copy(note, tmp_path / note.name)
+    settings = [*small, f"data.path={tmp_path}", "train.validation_items=2", "data.validation=0"]
+    case = {"script": "train_unconditional.py", "cwd": str(tmp_path / "work")}
+    first = {**case, "name": "first", "arguments": [*settings, "train.max_steps=2"]}
+    assert run_many([first])["first"]["code"] == 0
+    (tmp_path / notes[0].name).unlink()
+    more = ["--resume", "train.max_steps=4"]
+    answer = run_many([{**case, "name": "more", "arguments": more}])["more"]
+    assert answer["code"] == 0, answer["err"]
+    (line,) = [line for line in answer["out"].splitlines() if line.startswith("note: ")]
+    assert re.match(r"note: the recordings changed since, \d+ clips .* then, \d+ clips", line)
+
+
+def test_the_score_of_a_model_that_knows_nothing_fails(run_many, small, tmp_path):
+    case = {"cwd": str(tmp_path)}
+    train = ["train.max_steps=1", "train.validation_items=1", "sample.num=1"]
+    cases = [
+        {**case, "name": "train", "script": "train_class_conditional.py",
+         "arguments": [*small, *train]},
+        {**case, "name": "score", "script": "score_piano.py", "arguments": ["--steps", "1"]},
+    ]  # fmt: skip
+    answers = run_many(cases)
+    assert answers["train"]["code"] == 0, answers["train"]["err"]
+    out = answers["score"]["out"].splitlines()
+    assert "32 draws of the 16 held-back pairs, never trained on" in out[-2]
+    assert out[-1].startswith("score: ") and answers["score"]["err"] == ""
+    assert answers["score"]["code"] == 1
 
 
 class TestConfigs:
