@@ -17,7 +17,7 @@ from audio_diffusion_pytorch.metrics import rms_db
 from .distributed import Processes
 from .loop import TrainResult
 from .objective import diffusion_loss
-from .open_data import DataConfig, held_back_list
+from .open_data import SPLIT_NAME, DataConfig, held_back_list
 from .progress import words_for
 from .train_config import TrainConfig
 from .validation import Validation, silenced
@@ -35,6 +35,8 @@ def about_data(data: AudioFolder, held_back: AudioFolder | None, config: DataCon
         return [*lines, "nothing is held back: only the training loss judges"]
     listed = held_back_list(config, data.root, [*data.files, *held_back.files])
     why = "" if listed is None else f", as {listed} says"
+    if listed is None and (data.root / SPLIT_NAME).is_file():
+        why = f", by data.validation: {SPLIT_NAME} has no list held_back of files that are here"
     lines.append(f"held back, only judging: {listing(held_back.files)}{why}")
     reasons = [without_remedy(why) for _, why in held_back.report.bad_files]
     return lines + [f"left out, {why}" for why in reasons]

@@ -39,7 +39,8 @@ def test_a_file_of_that_name_that_is_about_something_else_is_left_alone(folder, 
     config = settings(folder, validation=0.25)
     data, held_back = open_data(config)
     assert (len(data.files), len(held_back.files)) == (9, 3)
-    assert "split.json" not in "\n".join(about_data(data, held_back, config))
+    told = "\n".join(about_data(data, held_back, config))
+    assert "), by data.validation: split.json has no list held_back" in told
 
 
 def test_a_list_that_names_missing_files_is_refused_with_its_key(folder):
