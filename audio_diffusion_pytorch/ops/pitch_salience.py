@@ -18,6 +18,7 @@ NUM_PARTIALS = 20
 PARTIAL_DECAY = 0.4  # partial h counts h ** -0.4: upper partials say less about the pitch
 # Inharmonicity B of strings, from none to that of a short treble string.
 STRETCHES = (0.0, 5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3)
+# This and BETWEEN were chosen on the embedded piano notes together with synthetic tones.
 OVERTAKE = 0.8  # 0.5 favours pitches with many partials under Nyquist, 1 those with few
 # Where power speaks against a pitch, as parts of the way to the next partial, and how much: a guess
 # 2, 3 or 5 times too high finds the true partials there.
