@@ -133,10 +133,13 @@ class NoiseSource(Protocol):
 class Solver(Protocol):
     """One way to step from a noise level to the next.
 
-    `order` is the order of convergence it reaches; None where none is defined.
+    Attributes:
+        order: The order of convergence it reaches; None where none is defined.
+        net_calls: Net calls of a step between levels with both signal and noise.
     """
 
     order: int | None
+    net_calls: int
 
     def step(
         self, denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from audio_diffusion_pytorch.ops.random import randn_like
+from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import (
     Constraint,
     Denoiser,
@@ -44,12 +45,15 @@ def sample(
     Args:
         denoiser: Guesses the clean signal; conditioning bound.
         x: Signal `(b, c, *t)` at the level `times[0]`; pure noise where that is 1.
-        times: `n + 1` falling values in 0..1, `(n + 1,)` or `(n + 1, b, 1, *t)`, for exactly `n`
-            steps; nothing is appended. The result is clean only if the last is 0.
+        times: `n + 1` falling values in 0..1, `(n + 1,)`, `(n + 1, b)` or `(n + 1, b, 1, *t)`, for
+            exactly `n` steps; nothing is appended. The result is clean only if the last is 0.
+            Times per item or position may also stand still: there the signal stays as it is.
         solver: Makes the steps.
         schedule: What the times mean.
-        noise: Gives stochastic solvers their noise; default torch's global generator.
-        constraint: Plans the walk and corrects each state.
+        noise: Gives stochastic solvers (and a constraint that goes back up) their noise; default
+            torch's global generator.
+        constraint: Plans the walk and corrects each state. Where its plan goes back up, the
+            signal is noised anew by the exact forward kernel, and multistep solvers start afresh.
         callback: Called with the state after each step.
         show_progress: Show a progress bar.
 
@@ -64,14 +68,39 @@ def sample(
     count = len(times) - 1
     plan = [(i, i + 1) for i in range(count)] if constraint is None else constraint.plan(times)
     state = State(x, times[0], times[0])
+    stands_still = times.ndim > 1 and bool((times.diff(dim=0) == 0).any())
     for here, there in tqdm(list(plan), disable=not show_progress, desc="sampling"):
-        state = replace(state, time=times[here], next_time=times[there])
-        state = solver.step(denoiser, state, schedule, source)
+        before = replace(state, time=times[here], next_time=times[there])
+        if there < here:
+            state = renoise(before, schedule, source)
+        else:
+            state = solver.step(denoiser, before, schedule, source)
+        if stands_still:
+            still = lift(before.time == before.next_time, x)
+            state = replace(state, x=torch.where(still, before.x, state.x))
         if constraint is not None:
             state = constraint.apply(state, schedule, source)
         if callback is not None:
             callback(state)
     return state.x
+
+
+def renoise(state: State, schedule: NoiseSchedule, noise: NoiseSource) -> State:
+    """Return the state at the noisier level `state.next_time`, by the exact forward kernel.
+
+    `x' = alpha' / alpha x + sqrt(sigma'^2 - (alpha' / alpha sigma)^2) noise`, so that `x'` is
+    distributed as if the clean signal had been noised to that level at once.
+
+    Source: Kingma et al. 2021, arXiv 2107.00630, eq. 2 and appendix A.1.
+    """
+    x = state.x
+    alpha, sigma = (lift(v, x) for v in schedule.alpha_sigma(state.time))
+    next_alpha, next_sigma = (lift(v, x) for v in schedule.alpha_sigma(state.next_time))
+    gain = next_alpha / alpha
+    spread = (next_sigma**2 - (gain * sigma) ** 2).clamp_min(0).sqrt()
+    drawn = noise(x, state.time, state.next_time)
+    x = gain.to(x.dtype) * x + spread.to(x.dtype) * drawn
+    return replace(state, x=x, time=state.next_time, memory=())
 
 
 def check_times(times: Tensor, x: Tensor) -> Tensor:
@@ -92,4 +121,12 @@ def check_times(times: Tensor, x: Tensor) -> Tensor:
                 f"starts at {float(times[0]):.4g} and ends at {float(times[-1]):.4g}"
             )
         times = times[:, None].expand(len(times), len(x))
+    elif bool((times.diff(dim=0) > 0).any()):
+        raise ValueError("times per item or position must fall or stand still, got some that rise")
+    per_item, per_position = (len(x),), (len(x), 1, *x.shape[2:])
+    if tuple(times.shape[1:]) not in (per_item, per_position):
+        raise ValueError(
+            f"times must have shape (n,), (n, {len(x)}) or (n, {', '.join(map(str, per_position))})"
+            f" for this signal of shape {tuple(x.shape)}, got {tuple(times.shape)}"
+        )
     return times.to(torch.promote_types(x.dtype, torch.float32))
