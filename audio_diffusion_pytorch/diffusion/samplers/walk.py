@@ -1,0 +1,126 @@
+"""What the samplers share: refusing what cannot run, the times, the walk and its clean end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audio_diffusion_pytorch.diffusion.sampler import Callback, check_times, sample
+from audio_diffusion_pytorch.ops.shapes import lift
+from audio_diffusion_pytorch.protocols import (
+    Constraint,
+    Denoise,
+    Denoiser,
+    Grid,
+    Guidance,
+    NoiseSchedule,
+    NoiseSource,
+    Solver,
+)
+
+
+def check_part(what: str, part: object, method: str, example: str) -> None:
+    """Refuse a class, a word or anything else where an object with `method` is wanted.
+
+    Raises:
+        ValueError: If `part` is a class or has no such method.
+    """
+    if isinstance(part, type):
+        raise ValueError(
+            f"{what} must be an object, got the class {part.__name__}: say {part.__name__}(...) "
+            f"with parentheses, such as {example}"
+        )
+    if not callable(getattr(part, method, None)):
+        raise ValueError(
+            f"{what} must be an object with {method}(...), got {part!r}: pass one such as {example}"
+        )
+
+
+def check_options(
+    guidance: Guidance | None, noise: NoiseSource | None, constraint: Constraint | None
+) -> None:
+    """Refuse classes, numbers and generators where objects are wanted.
+
+    Raises:
+        ValueError: If one is not of its kind.
+    """
+    if guidance is not None:
+        check_part("guidance", guidance, "__call__", "ClassifierFreeGuidance(3.0)")
+    if noise is not None:
+        check_part("noise", noise, "__call__", "GaussianNoise(generator)")
+    if constraint is not None:
+        check_part("constraint", constraint, "plan", "Inpainting(known, mask)")
+
+
+def times_of(grid: Grid, num_steps: int | None, times: Tensor | None, x: Tensor) -> Tensor:
+    """Return the times to walk, `(n + 1, b)` or `(n + 1, b, 1, *t)`: those given, or the grid's.
+
+    Raises:
+        ValueError: If there are no steps, the grid does not return `num_steps + 1` falling times in
+            0..1, or `times` has another number of steps than asked for.
+    """
+    if times is None:
+        if num_steps is None:
+            raise ValueError("sampling needs num_steps, or the times themselves: got neither")
+        if num_steps < 1:
+            raise ValueError(f"num_steps must be at least 1, got {num_steps}")
+        times = grid(num_steps + 1, x.device)
+        if not isinstance(times, Tensor) or times.ndim != 1 or len(times) != num_steps + 1:
+            got = tuple(times.shape) if isinstance(times, Tensor) else type(times).__name__
+            raise ValueError(
+                f"the grid must return a tensor of {num_steps + 1} times for {num_steps} steps, "
+                f"got {got} from {type(grid).__name__}"
+            )
+    elif num_steps is not None and num_steps != len(times) - 1:
+        raise ValueError(
+            f"{len(times)} times make {len(times) - 1} steps, got num_steps={num_steps}: leave "
+            "num_steps out where times are given"
+        )
+    return check_times(times.to(x.device), x)
+
+
+def walk(
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    solver: Solver,
+    x: Tensor,
+    times: Tensor,
+    cond: Mapping[str, Any],
+    *,
+    guidance: Guidance | None = None,
+    null_cond: Mapping[str, Any] | None = None,
+    noise: NoiseSource | None = None,
+    constraint: Constraint | None = None,
+    callback: Callback | None = None,
+    show_progress: bool = False,
+) -> Tensor:
+    """Return `x (b, c, *t)` carried from the first of `times_of` to the last, guided.
+
+    Where the last time is 0, what a schedule did to the clean signal (`alpha(0)`, the scale of
+    `InputScaled`) is undone.
+
+    Raises:
+        ValueError: As `sample`; if guidance, noise or constraint are not of their kind.
+    """
+    check_options(guidance, noise, constraint)
+    bound: Denoiser = partial(denoise, **cond)
+    if guidance is not None:
+        bound = guidance(denoise, cond, null_cond or {})
+    x = sample(
+        bound,
+        x,
+        times,
+        solver,
+        schedule,
+        noise=noise,
+        constraint=constraint,
+        callback=callback,
+        show_progress=show_progress,
+    )
+    alpha = schedule.alpha_sigma(times[-1])[0]
+    scale = torch.where(times[-1] == 0, alpha, torch.ones_like(alpha))
+    return x / lift(scale, x).to(x.dtype)
