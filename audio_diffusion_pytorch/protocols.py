@@ -76,10 +76,14 @@ class Grid(Protocol):
 
 
 class LossWeight(Protocol):
-    """Weighs the loss of each item by its noise level."""
+    """Weighs the loss of each item by its noise level.
 
-    def __call__(self, log_snr: Tensor, /) -> Tensor:
-        """Return a factor for each log-SNR, of its shape."""
+    `loss` is the error of what the net says; `c_out^2 loss` is that of the clean signal it stands
+    for, so a weight meant for the clean signal is `c_out^2` times itself here, whatever the head.
+    """
+
+    def __call__(self, loss: Tensor, log_snr: Tensor, c_out: Tensor, /) -> Tensor:
+        """Return the weighted losses `(b,)`; all three arguments are `(b,)`."""
 
 
 class Denoiser(Protocol):
