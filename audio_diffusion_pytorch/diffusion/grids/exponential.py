@@ -21,7 +21,7 @@ class ExponentialSchedule(Schedule):
 
     The ratio of noise to signal shrinks by the same factor at each step, which is what exponential
     solvers (DPM-Solver++, UniPC) are most exact on. Pure noise and a clean signal are infinitely
-    far on this scale, so the walk starts a little short of the one and jumps to the other at the end.
+    far on this scale: the walk starts a little short of the one and ends with a jump to the other.
 
     Args:
         noise_schedule: What the times mean.
