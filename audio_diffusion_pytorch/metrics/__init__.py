@@ -1,5 +1,15 @@
-"""Measures of sounds that never see the model: pitch, spectrum, level."""
+"""Measures of sounds that never see the model: pitch, spectrum, level, variety."""
 
+from audio_diffusion_pytorch.metrics.frechet import FrechetDistance as FrechetDistance
+from audio_diffusion_pytorch.metrics.frechet import Moments as Moments
+from audio_diffusion_pytorch.metrics.frechet import feature_moments as feature_moments
+from audio_diffusion_pytorch.metrics.frechet import frechet_distance as frechet_distance
+from audio_diffusion_pytorch.metrics.frechet import (
+    frechet_distance_without_bias as frechet_distance_without_bias,
+)
+from audio_diffusion_pytorch.metrics.frechet import (
+    gaussian_frechet_distance as gaussian_frechet_distance,
+)
 from audio_diffusion_pytorch.metrics.level import LevelRatio as LevelRatio
 from audio_diffusion_pytorch.metrics.level import crest as crest
 from audio_diffusion_pytorch.metrics.level import dc_offset as dc_offset
@@ -21,17 +31,27 @@ from audio_diffusion_pytorch.metrics.spectral import (
 from audio_diffusion_pytorch.metrics.spectral import log_spectrogram as log_spectrogram
 from audio_diffusion_pytorch.metrics.spectral import nearest_neighbour as nearest_neighbour
 from audio_diffusion_pytorch.metrics.spectral import spectral_convergence as spectral_convergence
+from audio_diffusion_pytorch.metrics.spectral_embedding import (
+    SpectralEmbedding as SpectralEmbedding,
+)
 
 __all__ = [
+    "FrechetDistance",
     "LevelRatio",
     "LogSpectralDistance",
+    "Moments",
     "Pitch",
     "PitchAccuracy",
+    "SpectralEmbedding",
     "cents",
     "crest",
     "dc_offset",
     "dominant_frequency",
     "estimate_pitch",
+    "feature_moments",
+    "frechet_distance",
+    "frechet_distance_without_bias",
+    "gaussian_frechet_distance",
     "hz_to_midi",
     "log_spectral_distance",
     "log_spectral_distances",
