@@ -6,14 +6,41 @@ import pytest
 import torch
 from torch import nn
 
-from audio_diffusion_pytorch.diffusion import (
-    GaussianDiffusion,
+from audio_diffusion_pytorch.diffusion.noise_schedules import (
     HalfCircle,
-    Stratified,
-    UniformDistribution,
+    LinearBeta,
+    StraightPath,
+    VarianceExploding,
+)
+from audio_diffusion_pytorch.diffusion.objectives import (
+    FlowDiffusion,
+    GaussianDiffusion,
+    KDiffusion,
     VDiffusion,
+    VKDiffusion,
+)
+from audio_diffusion_pytorch.diffusion.parameterizations import (
+    CleanPrediction,
+    EDMPreconditioning,
+    EpsilonPrediction,
+    FlowPrediction,
     VPrediction,
 )
+from audio_diffusion_pytorch.diffusion.times import (
+    Distribution,
+    LogNormalDistribution,
+    Stratified,
+)
+from audio_diffusion_pytorch.diffusion.weights import LearnedUncertainty, MinSNR
+
+HEADS = {
+    "eps": EpsilonPrediction(),
+    "x0": CleanPrediction(),
+    "v": VPrediction(),
+    "flow": FlowPrediction(),
+    "edm": EDMPreconditioning(0.7),
+}
+SCHEDULES = [HalfCircle(), StraightPath(), LinearBeta(), VarianceExploding(80.0)]
 
 
 class Zero(nn.Module):
@@ -102,13 +129,18 @@ def test_weight_multiplies_by_level():
     x = tones()
     plain = GaussianDiffusion(Zero(), HalfCircle(), VPrediction())
     weighted = GaussianDiffusion(
-        Zero(), HalfCircle(), VPrediction(), weight=lambda log_snr: torch.sigmoid(log_snr)
+        Zero(),
+        HalfCircle(),
+        VPrediction(),
+        weight=lambda loss, log_snr, c_out: loss * torch.sigmoid(log_snr) * c_out**2,
     )
     times = torch.linspace(0.1, 0.9, 8)
     kept = {"times": times, "noise": torch.ones_like(x), "reduction": "none"}
-    # sigmoid(log alpha^2 / sigma^2) = alpha^2 on the unit circle
-    expected = plain(x, **kept) * torch.cos(times * math.pi / 2).square()
+    # sigmoid(log alpha^2 / sigma^2) = alpha^2 on the unit circle, and c_out^2 = sigma^2
+    expected = plain(x, **kept) * torch.sin(times * math.pi).square() / 4
     torch.testing.assert_close(weighted(x, **kept), expected)
+    positions = times[:, None, None].expand(8, 1, x.shape[2])  # a time per position: by the mean
+    torch.testing.assert_close(weighted(x, **{**kept, "times": positions}), expected)
 
 
 def test_condition_and_noisy_input_reach_the_net():
@@ -143,16 +175,45 @@ def test_upstream_style_distribution_without_generator_works():
     [
         ({"noise": torch.zeros(1, 1, 4)}, "noise"),
         ({"times": torch.zeros(3)}, "times"),
+        ({"times": torch.full((8,), 1.5)}, r"times must lie in 0 .*1\.5"),
+        ({"times": torch.full((8,), math.nan)}, "times must lie in"),
+        ({"times": torch.zeros(8, 2, 512)}, "times"),
+        ({"mask": torch.ones(8, 512)}, "mask"),
+        ({"mask": torch.ones(8, 1, 500)}, r"\(8, 1, 512\)"),
+        ({"reduction": "sum"}, "'sum'"),
     ],
 )
-def test_wrong_shapes_are_named(arguments, words):
-    with pytest.raises(ValueError, match=words):
+def test_wrong_arguments_are_named(arguments, words):
+    with pytest.raises(ValueError, match=words) as error:
         VDiffusion(Zero())(tones(), **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_generator_of_another_device_is_named():
+    class Elsewhere:
+        device = torch.device("cuda")
+
+    with pytest.raises(ValueError, match="generator must be on the device"):
+        VDiffusion(Zero())(tones(), generator=Elsewhere())
+    with pytest.raises(ValueError, match="generator must be on the device"):
+        VDiffusion(Zero())(tones(), generator=Elsewhere(), times=torch.zeros(8))
+
+
+def test_a_sampler_of_sigmas_is_told_apart():
+    """LogNormalDistribution without a schedule gives sigmas: refused at the first batch."""
+    with pytest.raises(ValueError, match=r"from LogNormalDistribution.*noise_schedule"):
+        VDiffusion(Zero(), LogNormalDistribution(0.0, 2.0))(tones())
+    timed = LogNormalDistribution(0.0, 2.0, HalfCircle())
+    assert VDiffusion(Zero(), timed)(tones()).isfinite()
 
 
 def test_empty_batch_and_wrong_net_output_are_named():
     with pytest.raises(ValueError, match="at least one"):
         VDiffusion(Zero())(torch.zeros(0, 1, 8))
+    with pytest.raises(ValueError, match="at least one"):
+        VDiffusion(Zero())(torch.zeros(3, 1, 0))
+    with pytest.raises(ValueError, match="int16"):
+        VDiffusion(Zero())(torch.zeros(3, 1, 8, dtype=torch.int16))
 
     class Short(nn.Module):
         def forward(self, x, time):
@@ -162,22 +223,242 @@ def test_empty_batch_and_wrong_net_output_are_named():
         VDiffusion(Short())(tones())
 
 
-@pytest.mark.parametrize("sampler", [UniformDistribution(), Stratified()])
-def test_times_are_uniform(sampler):
-    """Kolmogorov-Smirnov distance of 4096 times to the uniform law, far below chance at 1e-6."""
-    generator = torch.Generator().manual_seed(9)
-    times = sampler(4096, torch.device("cpu"), generator).sort().values
-    distance = (times - (torch.arange(4096) + 0.5) / 4096).abs().max()
-    assert distance < 2.6 / 4096**0.5
-    assert times[0] >= 0 and times[-1] <= 1
+class Oracle(nn.Module):
+    """Answers what turns the noisy input into the clean signal it was made from."""
+
+    def __init__(self, head, schedule, clean, times):
+        super().__init__()
+        alpha, sigma = schedule.alpha_sigma(times)
+        self.coefficients = head.coefficients(times, alpha, sigma)
+        self.clean = clean
+
+    def forward(self, x, time):
+        skip, out, scale, said = (c[:, None, None] for c in self.coefficients)
+        torch.testing.assert_close(time, said[:, 0, 0])
+        return (self.clean - skip * x / scale) / out
 
 
-def test_stratified_times_fill_every_stratum_and_calm_the_loss():
-    times = Stratified()(16, torch.device("cpu"))
-    assert (times * 16).floor().sort().values.tolist() == list(range(16))
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+def test_a_perfect_answer_has_no_loss(head, schedule):
+    """The target is the answer that the denoiser turns into the clean signal."""
+    x = tones().double()
+    times = torch.linspace(0.2, 0.8, 8, dtype=torch.float64)
+    net = Oracle(HEADS[head], schedule, x, times)
+    objective = GaussianDiffusion(net, schedule, HEADS[head])
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(3), dtype=x.dtype)
+    scale = HEADS[head].target(x, noise, *(v[:, None, None] for v in schedule.alpha_sigma(times)))
+    assert objective(x, times=times, noise=noise) < 1e-12 * scale.square().mean()
+    assert objective(x + 0.1, times=times, noise=noise) > 1e-6 * scale.square().mean()
 
-    def spread(sampler):
-        means = [sampler(16, torch.device("cpu")).square().mean() for _ in range(400)]
-        return torch.stack(means).var()
 
-    assert spread(Stratified()) < 0.1 * spread(UniformDistribution())
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("weight", [None, MinSNR(), LearnedUncertainty()], ids=str)
+def test_loss_and_gradient_are_finite_at_both_ends(head, schedule, weight):
+    net = nn.Conv1d(1, 1, 1)
+    x = tones()[:2]
+    objective = GaussianDiffusion(lambda_net(net), schedule, HEADS[head], weight=weight)
+    losses = objective(x, times=torch.tensor([0.0, 1.0]), reduction="none")
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+def lambda_net(net):
+    class Timeless(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x, time):
+            return self.net(x)
+
+    return Timeless()
+
+
+def test_times_per_position_noise_each_position_by_its_own():
+    x, net = tones(), Recorder()
+    times = torch.zeros(8, 1, 512)
+    times[..., 256:] = 1.0  # the second half is pure noise
+    noise = torch.full_like(x, 3.0)
+    GaussianDiffusion(net, HalfCircle(), VPrediction())(x, times=times, noise=noise)
+    torch.testing.assert_close(net.asked[0][..., :256], x[..., :256])
+    torch.testing.assert_close(net.asked[0][..., 256:], noise[..., 256:])
+    assert net.asked[1].shape == (8, 1, 512)
+
+
+@pytest.mark.parametrize("filler", [math.nan, math.inf, 1e30])
+def test_whatever_stands_in_the_padding_the_loss_is_finite(filler):
+    """Padding of an item may hold anything; an item of nothing but padding has no loss."""
+    x = tones(3, 20)
+    mask = torch.ones(3, 1, 20, dtype=torch.bool)
+    mask[0, :, 10:] = mask[1] = False
+    filled = x.masked_fill(~mask, filler)
+    kept = {"times": torch.full((3,), 0.4), "noise": torch.ones_like(x), "reduction": "none"}
+    loss = VDiffusion(Zero())(filled, mask, **kept)
+    assert loss.isfinite().all() and loss[1] == 0
+    alone = VDiffusion(Zero())(
+        x[:1, :, :10], **{**kept, "times": kept["times"][:1], "noise": kept["noise"][:1, :, :10]}
+    )
+    torch.testing.assert_close(loss[:1], alone)
+
+
+def test_a_soft_mask_weighs_positions():
+    x = tones(4, 30)
+    mask = torch.rand(4, 1, 30, generator=torch.Generator().manual_seed(1))
+    kept = {"times": torch.full((4,), 0.3), "noise": torch.ones_like(x), "reduction": "none"}
+    alpha, sigma = math.cos(0.15 * math.pi), math.sin(0.15 * math.pi)
+    error = (alpha - sigma * x).square()
+    expected = (error * mask).sum((1, 2)) / mask.sum((1, 2))
+    torch.testing.assert_close(VDiffusion(Zero())(x, mask, **kept), expected)
+
+
+def test_evaluation_draws_the_same_times_whatever_came_before():
+    """Strata shared between calls would make a validation depend on the calls before it."""
+    net = Recorder()
+    objective = VDiffusion(net, Stratified(accumulation=4)).eval()
+
+    def times():
+        objective(tones(), generator=torch.Generator().manual_seed(1))
+        return net.asked[1]
+
+    assert torch.equal(times(), times())
+    objective.train()
+    assert not torch.equal(times(), times())
+
+
+def test_users_distribution_works_with_a_generator():
+    class Squared(Distribution):
+        def __call__(self, num_samples, device):
+            return torch.rand(num_samples, device=device) ** 2
+
+    objective = VDiffusion(Zero(), Squared())
+    losses = [objective(tones(), generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_modules_among_the_parts_are_registered():
+    class Schedule(nn.Module, HalfCircle):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("kept", torch.ones(1))
+
+    objective = GaussianDiffusion(
+        nn.Identity(), Schedule(), VPrediction(), weight=LearnedUncertainty(4)
+    )
+    assert set(objective.state_dict()) == {"schedule.kept", "weight.amplitudes"}
+
+
+def test_flow_target_and_custom_loss():
+    """noise - x0 on the line between them, by the loss that was given."""
+    x = tones()
+    kept = {"times": torch.full((8,), 0.25), "noise": torch.ones_like(x)}
+    net = Recorder()
+    loss = FlowDiffusion(net, loss_fn=nn.functional.l1_loss)(x, **kept)
+    torch.testing.assert_close(loss, (1 - x).abs().mean())
+    torch.testing.assert_close(net.asked[0], 0.75 * x + 0.25)
+    assert net.asked[1].tolist() == [0.25] * 8
+
+
+class Wave(nn.Module):
+    """Some function of the input and the time."""
+
+    def forward(self, x, time):
+        return torch.sin(3 * x + time.reshape(-1, 1, 1))
+
+
+def fixed_sigmas(*values):
+    return lambda num_samples, device, generator=None: torch.tensor(values, device=device)
+
+
+def test_edm_loss_is_that_of_its_paper():
+    """Karras et al. 2022, table 1 and eq. 8, in the paper's own words."""
+    x = tones().double()
+    sigma_data, drawn = 0.3, (1e-3, 0.02, 0.1, 0.5, 1.0, 3.0, 10.0, 79.0)
+    sigma = torch.tensor(drawn, dtype=torch.float64)[:, None, None]
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
+    total = sigma**2 + sigma_data**2
+    answer = Wave()((x + sigma * noise) / total.sqrt(), sigma.log() / 4)
+    skip, out = sigma_data**2 / total, sigma * sigma_data / total.sqrt()
+    clean = skip * (x + sigma * noise) + out * answer
+    weight = total / (sigma * sigma_data) ** 2
+    expected = (weight * (clean - x).square()).mean((1, 2))
+    model = KDiffusion(Wave(), sigma_distribution=fixed_sigmas(*drawn), sigma_data=sigma_data)
+    loss = model(x, noise=noise, reduction="none")
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)  # sigmas are drawn in float32
+    guess = model.denoise_fn(x + sigma * noise, sigmas=sigma.flatten())
+    torch.testing.assert_close(guess, clean.clamp(-1, 1))
+    free = KDiffusion(Wave(), sigma_data=sigma_data, dynamic_threshold=None)
+    torch.testing.assert_close(free.denoise_fn(x + 200.0, sigma=200.0)[0, 0, :3], above(x, 0.3))
+
+
+def above(x, sigma_data, sigma=200.0):
+    """The guess at a sigma above `sigma_max`, by the paper."""
+    total = sigma**2 + sigma_data**2
+    noisy = x + sigma
+    answer = Wave()(noisy / math.sqrt(total), torch.full((8,), math.log(sigma) / 4))
+    guess = sigma_data**2 / total * noisy + sigma * sigma_data / math.sqrt(total) * answer
+    return guess[0, 0, :3]
+
+
+def test_dynamic_threshold_scales_loud_items_back():
+    model = KDiffusion(Wave(), sigma_data=5.0, dynamic_threshold=0.95)
+    loud = model.denoise_fn(4 * tones(), sigma=0.1)
+    assert loud.abs().amax((1, 2))[0] == 1.0
+    assert (loud[0].abs() < 1).float().mean() > 0.85  # clipping at 1 would leave far fewer
+
+
+def test_drawn_sigmas_above_the_highest_train_at_it():
+    net = Recorder()
+    KDiffusion(net, fixed_sigmas(*[1e4] * 8), sigma_max=50.0)(tones())
+    torch.testing.assert_close(net.asked[1], torch.full((8,), math.log(50.0) / 4))
+
+
+def test_vk_is_v_with_levels_said_as_sigmas():
+    x = tones()
+    times = torch.linspace(0.01, 0.99, 8)
+    sigmas = torch.tan(times * math.pi / 2)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    vk = VKDiffusion(Wave(), sigma_distribution=fixed_sigmas(*sigmas.tolist()))
+    expected = VDiffusion(Wave())(x, times=times, noise=noise, reduction="none")
+    torch.testing.assert_close(vk(x, noise=noise, reduction="none"), expected)
+    torch.testing.assert_close(vk.sigma_to_t(sigmas), times)
+    torch.testing.assert_close(vk.t_to_sigma(times), sigmas, rtol=1e-5, atol=0)
+    noisy = x + sigmas[:, None, None] * noise
+    shrunk = noisy * torch.cos(times * math.pi / 2)[:, None, None]
+    clean = VDiffusion(Wave()).denoise(shrunk, times)
+    torch.testing.assert_close(vk.denoise_fn(noisy, sigmas=sigmas), clean, rtol=1e-4, atol=1e-5)
+    one = vk.denoise_fn(noisy, sigma=float(sigmas[3]))
+    torch.testing.assert_close(one[3], clean[3], rtol=1e-4, atol=1e-5)
+
+
+def test_old_objectives_draw_their_sigmas_by_default():
+    for kind in (KDiffusion, VKDiffusion):
+        generators = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
+        losses = [kind(Wave())(tones(), generator=g) for g in generators]
+        assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: KDiffusion(Zero(), sigma_data=0.0), "sigma_data"),
+        (lambda: KDiffusion(Zero(), dynamic_threshold=1.5), "1.5"),
+        (lambda: KDiffusion(Zero(), sigma_max=-1.0), "sigma_max"),
+        (
+            lambda: KDiffusion(Zero(), LogNormalDistribution(noise_schedule=HalfCircle())),
+            "KDiffusion wants sigmas",
+        ),
+        (lambda: VKDiffusion(Zero()).denoise_fn(tones()), "got none"),
+        (
+            lambda: VKDiffusion(Zero()).denoise_fn(tones(), sigmas=torch.ones(8), sigma=1.0),
+            "got both",
+        ),
+        (lambda: KDiffusion(Zero()).denoise_fn(tones(), sigmas=torch.ones(3)), r"\(8,\)"),
+    ],
+)
+def test_wrong_arguments_of_the_old_objectives_are_named(make, words):
+    with pytest.raises(ValueError, match=words) as error:
+        make()
+    assert "\n" not in str(error.value)
