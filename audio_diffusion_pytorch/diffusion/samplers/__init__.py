@@ -1,11 +1,17 @@
 """Samplers: from noise to signals, by any method, solver and grid, or as earlier releases did."""
 
+from .ancestral import ADPM2Sampler as ADPM2Sampler
+from .ancestral import AEulerSampler as AEulerSampler
 from .base import Sampler as Sampler
 from .diffusion_sampler import DiffusionSampler as DiffusionSampler
+from .sigma_sampler import SigmaSampler as SigmaSampler
 from .v_sampler import VSampler as VSampler
 
 __all__ = [
+    "ADPM2Sampler",
+    "AEulerSampler",
     "DiffusionSampler",
     "Sampler",
+    "SigmaSampler",
     "VSampler",
 ]

@@ -12,6 +12,7 @@ from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.diffusion.sampler import Callback
 from audio_diffusion_pytorch.diffusion.solvers import Euler
+from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import (
     Constraint,
     Denoiser,
@@ -23,7 +24,7 @@ from audio_diffusion_pytorch.protocols import (
 )
 
 from .base import Sampler
-from .walk import check_part, times_of, walk
+from .walk import check_method, check_part, times_of, walk
 
 
 class Method(Protocol):
@@ -40,7 +41,8 @@ class DiffusionSampler(Sampler):
 
     The level at which a method starts differs (1 on a half circle, 80 for EDM), and so does what
     its net says; the sampler takes both from the method itself, so that unit-variance noise goes
-    in and clean signals come out whatever it is.
+    in and clean signals come out whatever it is, even where a schedule of your own scales the
+    clean signal itself (`alpha` at time 0 is not 1).
 
     Args:
         diffusion: The method, such as `VDiffusion(net)` or `FlowDiffusion(net)`: an object with a
@@ -67,8 +69,7 @@ class DiffusionSampler(Sampler):
         self.diffusion = diffusion
         self.solver: Solver = Euler() if solver is None else solver
         self.grid: Grid = LinearSchedule() if grid is None else grid
-        check_part("solver", self.solver, "step", "Euler()")
-        check_part("grid", self.grid, "__call__", "LinearSchedule()")
+        check_method(self.solver, self.grid)
 
     @torch.no_grad()
     def forward(
@@ -77,6 +78,8 @@ class DiffusionSampler(Sampler):
         num_steps: int | None = None,
         show_progress: bool = False,
         *,
+        solver: Solver | None = None,
+        grid: Grid | None = None,
         init: Tensor | None = None,
         guidance: Guidance | None = None,
         null_cond: dict[str, Any] | None = None,
@@ -94,6 +97,8 @@ class DiffusionSampler(Sampler):
             num_steps: Steps; each costs `solver.net_calls` calls of the net. Left out only
                 where `times` are given.
             show_progress: Show a progress bar.
+            solver: Makes the steps of this call, in place of the sampler's own.
+            grid: The times of this call, in place of the sampler's own.
             init: Clean signal `(b, c, *t)` to start from, mixed with the noise at the first time:
                 with a grid that starts below 1, such as `LinearSchedule(start=0.6)`, the result
                 keeps its outlines.
@@ -109,7 +114,8 @@ class DiffusionSampler(Sampler):
             ValueError: If there are no steps, the times do not fall or leave 0..1, `init` does not
                 have the shape of the noise, or an option is not of its kind.
         """
-        walked = times_of(self.grid, num_steps, times, x_noisy)
+        solver = self.solver if solver is None else solver
+        walked = times_of(self.grid if grid is None else grid, num_steps, times, x_noisy)
         schedule = self.diffusion.schedule
         alpha, sigma = levels_at(schedule, walked[0], x_noisy)
         x = sigma * x_noisy
@@ -120,10 +126,10 @@ class DiffusionSampler(Sampler):
                     f"{tuple(init.shape)}"
                 )
             x = alpha * init + x
-        return walk(
+        x = walk(
             self._denoise,
             schedule,
-            self.solver,
+            solver,
             x,
             walked,
             cond,
@@ -134,6 +140,13 @@ class DiffusionSampler(Sampler):
             callback=callback,
             show_progress=show_progress,
         )
+        return _unscale(x, walked[-1], schedule)
 
     def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         return self.diffusion.denoiser(**cond)(x, time)
+
+
+def _unscale(x: Tensor, time: Tensor, schedule: NoiseSchedule) -> Tensor:
+    """Undo what a schedule does to the clean signal, where `x` got there: divide by `alpha(0)`."""
+    alpha = levels_at(schedule, time, x)[0]
+    return x / torch.where(lift(time, x) == 0, alpha, torch.ones_like(alpha))

@@ -17,7 +17,7 @@ from audio_diffusion_pytorch.diffusion.solvers import Euler
 from audio_diffusion_pytorch.protocols import Constraint, Grid, Guidance, NoiseSource, Solver
 
 from .base import Sampler
-from .walk import check_part, times_of, walk
+from .walk import check_method, times_of, walk
 
 
 class VSampler(Sampler):
@@ -43,8 +43,7 @@ class VSampler(Sampler):
         self.net = net
         self.schedule: Grid = LinearSchedule() if schedule is None else schedule
         self.solver: Solver = Euler() if solver is None else solver
-        check_part("schedule", self.schedule, "__call__", "LinearSchedule()")
-        check_part("solver", self.solver, "step", "Euler()")
+        check_method(self.solver, self.schedule, grid_name="schedule")
 
     @torch.no_grad()
     def forward(
@@ -53,6 +52,8 @@ class VSampler(Sampler):
         num_steps: int | None = None,
         show_progress: bool = False,
         *,
+        solver: Solver | None = None,
+        grid: Grid | None = None,
         guidance: Guidance | None = None,
         null_cond: dict[str, Any] | None = None,
         noise: NoiseSource | None = None,
@@ -69,6 +70,8 @@ class VSampler(Sampler):
             num_steps: Steps; each costs `solver.net_calls` calls of the net. 30 is a good start,
                 10 a quick listen. Left out only where `times` are given.
             show_progress: Show a progress bar.
+            solver: Makes the steps of this call, in place of the sampler's own.
+            grid: The times of this call, in place of the sampler's own.
             guidance: Follows the condition more closely, such as `ClassifierFreeGuidance(3.0)`.
             null_cond: What stands for "no condition" under guidance.
             noise: Gives stochastic solvers their noise; default torch's global generator.
@@ -84,9 +87,9 @@ class VSampler(Sampler):
         return walk(
             self._denoise,
             HalfCircle(),
-            self.solver,
+            self.solver if solver is None else solver,
             x_noisy,
-            times_of(self.schedule, num_steps, times, x_noisy),
+            times_of(self.schedule if grid is None else grid, num_steps, times, x_noisy),
             cond,
             guidance=guidance,
             null_cond=null_cond,

@@ -1,4 +1,4 @@
-"""What the samplers share: refusing what cannot run, the times, the walk and its clean end."""
+"""What the samplers share: refusing what cannot run, the times to visit, the guided walk."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from audio_diffusion_pytorch.diffusion.sampler import Callback, check_times, sample
-from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import (
     Constraint,
     Denoise,
@@ -38,6 +36,16 @@ def check_part(what: str, part: object, method: str, example: str) -> None:
         raise ValueError(
             f"{what} must be an object with {method}(...), got {part!r}: pass one such as {example}"
         )
+
+
+def check_method(solver: Solver, grid: Grid, grid_name: str = "grid") -> None:
+    """Refuse a solver or a grid that is no object of its kind.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    check_part("solver", solver, "step", "Euler()")
+    check_part(grid_name, grid, "__call__", "LinearSchedule()")
 
 
 def check_options(
@@ -68,6 +76,7 @@ def times_of(grid: Grid, num_steps: int | None, times: Tensor | None, x: Tensor)
             raise ValueError("sampling needs num_steps, or the times themselves: got neither")
         if num_steps < 1:
             raise ValueError(f"num_steps must be at least 1, got {num_steps}")
+        check_part("grid", grid, "__call__", "LinearSchedule()")
         times = grid(num_steps + 1, x.device)
         if not isinstance(times, Tensor) or times.ndim != 1 or len(times) != num_steps + 1:
             got = tuple(times.shape) if isinstance(times, Tensor) else type(times).__name__
@@ -100,17 +109,15 @@ def walk(
 ) -> Tensor:
     """Return `x (b, c, *t)` carried from the first of `times_of` to the last, guided.
 
-    Where the last time is 0, what a schedule did to the clean signal (`alpha(0)`, the scale of
-    `InputScaled`) is undone.
-
     Raises:
         ValueError: As `sample`; if guidance, noise or constraint are not of their kind.
     """
+    check_part("solver", solver, "step", "Euler()")
     check_options(guidance, noise, constraint)
     bound: Denoiser = partial(denoise, **cond)
     if guidance is not None:
         bound = guidance(denoise, cond, null_cond or {})
-    x = sample(
+    return sample(
         bound,
         x,
         times,
@@ -121,6 +128,3 @@ def walk(
         callback=callback,
         show_progress=show_progress,
     )
-    alpha = schedule.alpha_sigma(times[-1])[0]
-    scale = torch.where(times[-1] == 0, alpha, torch.ones_like(alpha))
-    return x / lift(scale, x).to(x.dtype)
