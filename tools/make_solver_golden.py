@@ -71,7 +71,7 @@ class Recorded:
 
     def __call__(self, *_: object, dtype: torch.dtype = torch.float64, **__: object) -> Tensor:
         self.calls += 1
-        return self.noise[self.calls - 1].to(dtype).reshape(1, 1, -1)
+        return self.noise[(self.calls - 1) % len(self.noise)].to(dtype).reshape(1, 1, -1)
 
 
 # --- k-diffusion ---------------------------------------------------------------------------------
@@ -103,13 +103,13 @@ K_DIFFUSION: dict[str, tuple[str, dict]] = {
     "lms3": ("lms", {"order": 3}),
     "lms4": ("lms", {"order": 4}),
     "dpmpp_2m": ("dpmpp_2m", {}),
+    "dpmpp_sde_eta0": ("dpmpp_sde", {"eta": 0.0}),
     **{
         f"{name}_eta{eta:g}": (sampler, {"eta": eta, **extra})
         for name, sampler, extra in (
             ("euler_ancestral", "euler_ancestral", {}),
             ("dpm_2_ancestral", "dpm_2_ancestral", {}),
             ("dpmpp_2s_ancestral", "dpmpp_2s_ancestral", {}),
-            ("dpmpp_sde", "dpmpp_sde", {}),
             ("dpmpp_2m_sde_midpoint", "dpmpp_2m_sde", {"solver_type": "midpoint"}),
             ("dpmpp_2m_sde_heun", "dpmpp_2m_sde", {"solver_type": "heun"}),
             ("dpmpp_3m_sde", "dpmpp_3m_sde", {}),
@@ -424,7 +424,7 @@ def main() -> None:
     options = parser.parse_args()
     sampling = import_k_diffusion(options.k_diffusion)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(2 * STEPS, len(POINTS), dtype=torch.float64, generator=generator)
+    noise = torch.randn(STEPS, len(POINTS), dtype=torch.float64, generator=generator)
     shared = {"x": POINTS * SIGMA_MAX, "points": POINTS, "noise": noise}
     shared |= {f"sigmas/{grid}": sigmas for grid, sigmas in make_grids().items()}
     files = {
