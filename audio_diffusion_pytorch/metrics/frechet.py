@@ -46,7 +46,7 @@ def gaussian_frechet_distance(real: Moments, generated: Moments) -> float:
         ValueError: If the dimensions differ.
 
     Source: Dowson and Landau 1982, "The Frechet distance between multivariate normal
-    distributions", eq. 16; as a score of sounds Kilgour et al. 2018, arXiv 1812.08466.
+    distributions"; as a score of sounds Kilgour et al. 2018, arXiv 1812.08466.
     """
     if real.mean.shape != generated.mean.shape:
         raise ValueError(
@@ -93,7 +93,7 @@ def frechet_distance_without_bias(
     Raises:
         ValueError: If there are fewer than 8 items or 2 points; as `frechet_distance`.
 
-    Source: Chong and Forsyth 2020, arXiv 1911.07023, section 3 (parts of the generated set only),
+    Source: Chong and Forsyth 2020, arXiv 1911.07023 (parts of the generated set only),
     and Gui et al. 2023, arXiv 2311.01616, for sounds.
     """
     if min(len(real), len(generated)) < 8 or num_sizes < 2:
@@ -161,7 +161,7 @@ class _Running:
     """Mean and sum of squared deviations, joined batch by batch without losing digits.
 
     Source: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
-    sample variances", eq. 2.1.
+    sample variances".
     """
 
     def __init__(self) -> None:

@@ -36,6 +36,12 @@ from .objective import diffusion_loss as diffusion_loss
 from .open_data import DataConfig as DataConfig
 from .open_data import clip_batches as clip_batches
 from .open_data import open_data as open_data
+from .post_hoc_ema import PostHocEMA as PostHocEMA
+from .post_hoc_ema import Reconstruction as Reconstruction
+from .post_hoc_ema import Snapshot as Snapshot
+from .post_hoc_ema import find_snapshots as find_snapshots
+from .post_hoc_ema import reconstruct_ema as reconstruct_ema
+from .power_function import PowerFunction as PowerFunction
 from .precision import Precision as Precision
 from .precision import choose_precision as choose_precision
 from .rates import Plan as Plan
@@ -67,13 +73,17 @@ __all__ = [
     "MadeSounds",
     "Plan",
     "Planner",
+    "PostHocEMA",
     "PowerDecay",
+    "PowerFunction",
     "Precision",
     "Processes",
     "RecipeParser",
+    "Reconstruction",
     "Resumable",
     "Run",
     "Session",
+    "Snapshot",
     "TensorBoardLogger",
     "TrainConfig",
     "TrainResult",
@@ -88,6 +98,7 @@ __all__ = [
     "derive_seed",
     "diffusion_loss",
     "find_checkpoint",
+    "find_snapshots",
     "fit",
     "generator_for",
     "git_revision",
@@ -100,6 +111,7 @@ __all__ = [
     "parse_recipe",
     "rate_factor",
     "read_scalars",
+    "reconstruct_ema",
     "run_recipe",
     "save_checkpoint",
     "save_config",

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+
+class Decay(Protocol):
+    """How far a running mean moves at each update."""
+
+    def average(
+        self,
+        means: tuple[Tensor, ...] | list[Tensor],
+        weights: tuple[Tensor, ...] | list[Tensor],
+        updates: Tensor | int,
+        /,
+    ) -> None:
+        """Move `means` towards `weights` in place; `updates` earlier updates were made."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class EMA(AveragedModel):
 
     Args:
         model: The model in training; it is deep-copied.
-        decay: The decay of each update.
+        decay: The decay of each update; `PowerFunction(0.1)` averages over a share of the run.
 
     >>> model = nn.Linear(1, 1)
     >>> ema = EMA(model, PowerDecay(decay=0.5, power=0.0))
@@ -81,8 +95,8 @@ class EMA(AveragedModel):
     2.0
     """
 
-    def __init__(self, model: nn.Module, decay: PowerDecay | None = None) -> None:
-        self.decay = PowerDecay() if decay is None else decay
+    def __init__(self, model: nn.Module, decay: Decay | None = None) -> None:
+        self.decay: Decay = PowerDecay() if decay is None else decay
         super().__init__(model, multi_avg_fn=self.decay.average)
         self.module.requires_grad_(False)
         self.eval()

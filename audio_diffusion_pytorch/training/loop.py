@@ -260,7 +260,7 @@ class _Run:
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
-        state.ema.update(self.model)
+        state.update_means()
         state.step += 1
         state.window_loss += total / processes.world_size
         state.window_steps += 1

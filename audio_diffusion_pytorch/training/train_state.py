@@ -19,6 +19,7 @@ from audio_diffusion_pytorch.data.folder import AudioFolder
 
 from .checkpoint import load_weights
 from .ema import EMA, PowerDecay
+from .post_hoc_ema import PostHocEMA
 from .precision import Precision
 from .rates import Plan, Planner, rate_factor
 from .train_config import TrainConfig
@@ -59,6 +60,7 @@ class TrainState:
         scaler: Of the loss; idle unless fp16.
         precision: The format chosen at the start.
         planner: Where the run ends.
+        post_hoc: The means that snapshots are made of; None where none are asked for.
         step: Optimizer steps done.
         seconds: Training time spent, in seconds.
         window_loss: Sum of the losses since the last row of the curve.
@@ -73,6 +75,7 @@ class TrainState:
     scaler: torch.amp.GradScaler
     precision: Precision
     planner: Planner
+    post_hoc: PostHocEMA | None = None
     step: int = 0
     seconds: float = 0.0
     window_loss: float = 0.0
@@ -95,7 +98,14 @@ class TrainState:
             scaler=precision.scaler(device),
             precision=precision,
             planner=Planner(config.max_steps, config.max_seconds),
+            post_hoc=PostHocEMA(model) if config.ema_snapshot_every else None,
         )
+
+    def update_means(self) -> None:
+        """Take the weights after an optimizer step into every running mean."""
+        self.ema.update(self.model)
+        if self.post_hoc is not None:
+            self.post_hoc.update(self.model)
 
     def set_rate(self, config: TrainConfig) -> float:
         """Set the learning rate of the next update and return it."""
@@ -112,6 +122,7 @@ class TrainState:
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
+            **({} if self.post_hoc is None else {"post_hoc_ema": self.post_hoc.state_dict()}),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "precision": asdict(self.precision),
@@ -134,6 +145,8 @@ class TrainState:
         """
         load_weights(self.model, content["model"], source)
         load_weights(self.ema, content["ema"], source)
+        if self.post_hoc is not None and "post_hoc_ema" in content:  # else it begins here
+            load_weights(self.post_hoc, content["post_hoc_ema"], source)
         kept = [
             {key: group[key] for key in ("betas", "weight_decay", "fused")}
             for group in self.optimizer.param_groups

@@ -15,6 +15,7 @@ from torch import nn
 from .checkpoint import CheckpointFolder, load_newest
 from .distributed import Processes
 from .loggers import Logger, Resumable
+from .post_hoc_ema import drop_snapshots_after
 from .precision import Precision
 from .progress import Progress, words_for
 from .train_config import TrainConfig
@@ -57,6 +58,7 @@ class Upkeep:
         """Set up what a session counts from zero."""
         folder = self.folder / "checkpoints"
         self.checkpoints = CheckpointFolder(folder, self.config.keep_checkpoints)
+        self.snapshots = folder / "ema_snapshots"
         self.progress = Progress(0, enabled=False)
         self.saved_step = self.validated_step = -1
         self.row_loss = math.nan
@@ -93,6 +95,7 @@ class Upkeep:
         state = self.state
         if self.processes.is_main:
             self.checkpoints.clean()
+            drop_snapshots_after(self.snapshots, state.step)
         self.progress = Progress(state.step, self.processes.is_main)
         self.progress.note(f"precision {state.precision.name} ({state.precision.reason})")
         self.row_started, self.row_step = time.perf_counter(), state.step
@@ -115,6 +118,8 @@ class Upkeep:
         state, config = self.state, self.config
         moved = self._review_plan(seconds)
         self._report(rate, gradient_norm)
+        if _due(state.step, config.ema_snapshot_every):
+            self._save_snapshot()  # before the checkpoint: a resume from it finds it done
         best = _due(state.step, config.validate_every) and self._validate()
         if best or moved or _due(state.step, config.checkpoint_every):
             self._save(best)
@@ -126,6 +131,8 @@ class Upkeep:
         """Validate, save and say how the run ended; a signal only saves."""
         state, last = self.state, self.checkpoints.last
         complete = reason in ("finished", "time limit")
+        if complete:
+            self._save_snapshot()
         best = complete and self.validated_step != state.step and self._validate()
         if best or self.saved_step != state.step:
             self._save(best)
@@ -242,6 +249,11 @@ class Upkeep:
         if self.processes.is_main:
             content = state.to_checkpoint(self.config, self.exact, self.settings)
             self.checkpoints.save(state.step, content, state.ema.module, best)
+
+    def _save_snapshot(self) -> None:
+        state = self.state
+        if self.processes.is_main and state.post_hoc is not None and state.post_hoc.updates:
+            state.post_hoc.save_snapshot(self.snapshots, state.step)
 
 
 def _due(step: int, every: int) -> bool:

@@ -36,7 +36,7 @@ class AdaptiveProjectedGuidance(BaseGuidance):
     Raises:
         ValueError: If a number is out of range.
 
-    Source: Sadat et al. 2024, arXiv 2410.02416, section 4 and algorithm 1.
+    Source: Sadat et al. 2024, arXiv 2410.02416, section 4.
     """
 
     scale: float

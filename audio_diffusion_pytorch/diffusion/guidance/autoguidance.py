@@ -27,7 +27,7 @@ class Autoguidance(BaseGuidance):
         guidance: How the two guesses are mixed, the worse in place of the unconditional one; a
             number stands for `ClassifierFreeGuidance` of that scale.
 
-    Source: Karras et al. 2024, arXiv 2406.02507, section 3.
+    Source: Karras et al. 2024, arXiv 2406.02507.
     """
 
     worse: Denoise

@@ -30,7 +30,7 @@ class Interval(BaseGuidance):
     Raises:
         ValueError: If not `0 <= low <= high <= 1`.
 
-    Source: Kynkaanniemi et al. 2024, arXiv 2404.07724, eq. 5 (there an interval of `sigma`).
+    Source: Kynkaanniemi et al. 2024, arXiv 2404.07724 (there an interval of `sigma`).
     """
 
     guidance: BaseGuidance
