@@ -34,8 +34,8 @@ class ExponentialSchedule(Schedule):
         ValueError: If `low` is below the noisiest level of the schedule, or not below `high`, or
             one is infinite; on a call, if there are no steps.
 
-    Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, section 5 and appendix; range as in
-    Karras et al. 2022, arXiv 2206.00364, with levels relative to the deviation of the data.
+    Source: Lu et al. 2022, "DPM-Solver", arXiv 2206.00927 ("uniform logSNR"); a range near that of
+    Karras et al. 2022, arXiv 2206.00364, relative to the deviation of the data.
     """
 
     def __init__(

@@ -27,14 +27,14 @@ class InputScaled:
 
     Args:
         base: The schedule of the unscaled signal.
-        scale: Above 0; below 1 gives more noise at every time. The paper's best are 0.2..0.6 for
-            images, smaller for larger ones.
+        scale: Above 0; below 1 gives more noise at every time. The paper uses 0.1 to 1, less for
+            larger images.
 
     Raises:
         ValueError: If the scale is not above 0.
 
     Source: Chen 2023, "On the Importance of Noise Scheduling for Diffusion Models",
-    arXiv 2301.10972, section 2.2 and algorithm 2.
+    arXiv 2301.10972, section 2 ("input scaling").
     """
 
     base: NoiseSchedule

@@ -27,7 +27,7 @@ class Sigmoid(OnCircle):
     Raises:
         ValueError: If the piece is empty, or so long that float64 cannot hold its steepness.
 
-    Source: Jabri et al. 2022, arXiv 2212.11972, section 4.1; Chen 2023, arXiv 2301.10972,
+    Source: Jabri et al. 2022, arXiv 2212.11972; Chen 2023, arXiv 2301.10972,
     algorithm 1. Both cut it at 1e-9; here both ends are exact.
     """
 
