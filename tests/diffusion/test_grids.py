@@ -73,6 +73,14 @@ def test_grids_over_levels_end_clean(schedule):
         assert torch.equal(grid(1, CPU), grid(30, CPU)[:1])  # one time is the start
 
 
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_times_come_on_the_device_asked_for(device):
+    for schedule in (HalfCircle(), DiscreteBetas.cosine()):
+        for grid in [*grids(schedule), KarrasSchedule(0.01, 50.0)]:
+            assert grid(5, torch.device(device)).device.type == device
+            assert grid(5, device).device.type == device
+
+
 def in_float64(grid, num_steps):
     """The times of a grid, unrounded."""
     torch.set_default_dtype(torch.float64)

@@ -132,6 +132,14 @@ def test_elementwise_in_any_shape(schedule):
 
 
 @every_schedule
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_stays_on_the_device_of_the_times(schedule, device):
+    time = torch.linspace(0, 1, 12, device=device).reshape(2, 1, 6)
+    for values in (*schedule.alpha_sigma(time), schedule.log_snr(time), schedule.time_at(time)):
+        assert values.device == time.device and values.shape == (2, 1, 6)
+
+
+@every_schedule
 def test_copies_mean_the_same(schedule):
     for twin in (copy.deepcopy(schedule), pickle.loads(pickle.dumps(schedule))):
         assert torch.equal(twin.log_snr(DENSE), schedule.log_snr(DENSE))
