@@ -139,6 +139,13 @@ def finish(state: State, x: Tensor, clean: Tensor, memory: tuple[object, ...] = 
 # Stochastic steps: part of the noise is replaced by new noise
 
 
+def check_eta(eta: float) -> float:
+    """Return `eta`, the share of new noise; refuse what is below 0 or not a number."""
+    if not eta >= 0:
+        raise ValueError(f"eta must be at least 0 (0 is deterministic), got {eta}")
+    return eta
+
+
 def ancestral_split(levels: Levels, eta: float) -> tuple[Levels, Tensor]:
     """Split the noise at the end of a step into kept and new.
 

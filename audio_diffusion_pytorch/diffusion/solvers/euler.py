@@ -1,35 +1,45 @@
-"""Euler's method on the probability-flow ODE: deterministic DDIM."""
+"""Euler's method on the probability-flow ODE: DDIM, with or without new noise."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from audio_diffusion_pytorch.ops.shapes import lift
+from audio_diffusion_pytorch.diffusion.exponential import (
+    ancestral_step,
+    check_eta,
+    finish,
+    step_levels,
+)
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
 
 
 class Euler:
     """Guess the clean signal, keep the noise it implies, mix both anew with less noise.
 
-    One net call a step. `x' = alpha' x0 + sigma' eps` with `eps = (x - alpha x0) / sigma`.
+    One net call a step. `x' = alpha' x0 + sigma' eps` with `eps = (x - alpha x0) / sigma`: the
+    same points on every schedule, and Euler's method in `sigma / alpha`. Order 1; none is defined
+    with new noise.
 
-    Source: Song et al. 2020, "DDIM", arXiv 2010.02502, eq. 12 with sigma = 0; first order
-    (Lu et al. 2022, arXiv 2206.00927, section 3.3: DDIM is DPM-Solver-1).
+    Args:
+        eta: Share of new noise: 0 is deterministic DDIM, 1 the posterior of DDPM.
+
+    Raises:
+        ValueError: If `eta` is below 0.
+
+    Source: Song et al. 2020, "DDIM", arXiv 2010.02502, eqs. 12 and 16; first order (Lu et al. 2022,
+    arXiv 2206.00927, section 3.3: DDIM is DPM-Solver-1).
     """
 
     order: int | None = 1
+    net_calls = 1
+
+    def __init__(self, eta: float = 0.0) -> None:
+        self.eta = check_eta(eta)
+        self.order = None if eta else 1
 
     def step(
         self, denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource
     ) -> State:
-        """Return the state at `state.next_time`; a deterministic step needs no noise."""
-        del noise
-        x = state.x
-        alpha, sigma = (lift(v, x).to(x.dtype) for v in schedule.alpha_sigma(state.time))
-        next_alpha, next_sigma = (
-            lift(v, x).to(x.dtype) for v in schedule.alpha_sigma(state.next_time)
-        )
-        clean = denoiser(x, state.time)
-        ratio = next_sigma / sigma  # one division by the larger noise level: safe down to 0
-        x = ratio * x + (next_alpha - ratio * alpha) * clean
-        return replace(state, x=x, time=state.next_time, index=state.index + 1, clean=clean)
+        """Return the state at `state.next_time`; a deterministic step asks for no noise."""
+        levels = step_levels(schedule, state)
+        clean = denoiser(state.x, state.time)
+        x = ancestral_step(state.x, clean, levels, self.eta, state, noise)
+        return finish(state, x, clean)
