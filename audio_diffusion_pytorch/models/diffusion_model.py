@@ -10,10 +10,13 @@ from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.autoencoders.latents import LatentNormalizer
 from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
+from audio_diffusion_pytorch.diffusion.noise import GaussianNoise
 from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
-from audio_diffusion_pytorch.diffusion.samplers import VSampler
+from audio_diffusion_pytorch.diffusion.samplers import DiffusionSampler, VSampler
 from audio_diffusion_pytorch.ops.random import randn
-from audio_diffusion_pytorch.protocols import Autoencoder
+from audio_diffusion_pytorch.protocols import Autoencoder, Grid, Guidance, Solver
+
+from .one_network import save_network_once
 
 
 class DiffusionModel(nn.Module):
@@ -26,7 +29,9 @@ class DiffusionModel(nn.Module):
     Args:
         net_t: Builds the network, such as `UNetV0`; called with `dim` and the rest.
         diffusion_t: Builds the training objective from `net=`.
-        sampler_t: Builds the sampler from `net=`.
+        sampler_t: Builds the sampler from `net=`; or `DiffusionSampler`, which gets the objective
+            itself. By default the one that fits: `VSampler` for `VDiffusion` (and for an objective
+            that has no `denoiser`), `DiffusionSampler` for all others. Both take `sampler_solver`.
         loss_fn: `(prediction, target) -> scalar`, in place of the objective's own.
         dim: Axes after the channels: 1 audio or latents, 2 spectrograms.
         autoencoder: The space to diffuse in, such as `MDCT(128)`; frozen here. None is raw audio.
@@ -44,7 +49,7 @@ class DiffusionModel(nn.Module):
         self,
         net_t: Callable[..., nn.Module],
         diffusion_t: Callable[..., nn.Module] = VDiffusion,
-        sampler_t: Callable[..., nn.Module] = VSampler,
+        sampler_t: Callable[..., nn.Module] | None = None,
         loss_fn: Callable[[Tensor, Tensor], Tensor] | None = None,
         dim: int = 1,
         *,
@@ -59,7 +64,7 @@ class DiffusionModel(nn.Module):
             diffusion_arguments["loss_fn"] = loss_fn
         self.net = net_t(dim=dim, **kwargs)
         self.diffusion = diffusion_t(net=self.net, **diffusion_arguments)
-        self.sampler = sampler_t(net=self.net, **sampler_arguments)
+        self.sampler = make_sampler(sampler_t, self.net, self.diffusion, sampler_arguments)
         self.dim = dim
         self.channels: int | None = kwargs.get("in_channels")
         if autoencoder is not None and normalizer is None:
@@ -68,8 +73,7 @@ class DiffusionModel(nn.Module):
         self.normalizer = normalizer
         for parameter in getattr(autoencoder, "parameters", list)():
             parameter.requires_grad_(False)
-        self.register_state_dict_post_hook(_keep_one_net)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(_share_one_net)  # type: ignore[no-untyped-call]
+        save_network_once(self)
 
     def forward(self, x: Tensor, *args: Any, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
         """Return the loss of clean audio.
@@ -100,7 +104,8 @@ class DiffusionModel(nn.Module):
         Args:
             x_noisy: Unit-variance noise, `(b, c, t)` for raw audio, else of `latent_shape`.
             *args: As the sampler's `forward`: `num_steps`, `show_progress`.
-            **kwargs: Likewise, and conditioning for the net.
+            **kwargs: Likewise (`solver`, `grid`, `guidance`, `constraint`, ...), and conditioning
+                for the net.
         """
         training = self.training
         self.eval()
@@ -118,7 +123,9 @@ class DiffusionModel(nn.Module):
         *,
         generator: Generator | None = None,
         noise: Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
+        solver: Solver | None = None,
+        grid: Grid | None = None,
         show_progress: bool = False,
         **cond: Any,
     ) -> Tensor:
@@ -127,10 +134,16 @@ class DiffusionModel(nn.Module):
         Args:
             num_items: How many.
             length: Samples each; any length, best near the training length.
-            num_steps: Sampler steps, one net call each (on a doubled batch under guidance).
-            generator: Makes the start noise repeatable; on the device of the model.
+            num_steps: Sampler steps, `solver.net_calls` net calls each (on a doubled batch under
+                guidance).
+            generator: Makes the start noise repeatable, and that of a stochastic solver after it;
+                on the device of the model.
             noise: Start noise of `latent_shape(num_items, length)` instead of drawn noise.
-            guidance: Scale of classifier-free guidance on `labels`; 1 is off.
+            guidance: Scale of classifier-free guidance on `labels`, 1 is off; or any guidance, such
+                as `Rescale(ClassifierFreeGuidance(3.0))`. No label at all is what it moves away
+                from, unless `null_cond` is given.
+            solver: Makes the steps, such as `DPMpp2M()`; default the sampler's own.
+            grid: The times to visit; default the sampler's own.
             show_progress: Show a progress bar.
             **cond: For the net: `labels (num_items, k)`, ...
 
@@ -148,15 +161,11 @@ class DiffusionModel(nn.Module):
             noise = randn(shape, generator=generator, device=weights.device, dtype=weights.dtype)
         elif noise.shape != shape:
             raise ValueError(f"noise must be {shape} for this request, got {tuple(noise.shape)}")
-        if guidance != 1.0:
-            labels = cond.get("labels")
-            if labels is None:
-                raise ValueError(
-                    f"guidance {guidance:g} needs labels to follow, got none: pass labels or "
-                    "guidance=1"
-                )
-            cond["guidance"] = ClassifierFreeGuidance(guidance)
-            cond["null_cond"] = {"labels": torch.full_like(labels, -1)}
+        chosen = {"solver": solver, "grid": grid}
+        cond |= {name: part for name, part in chosen.items() if part is not None}
+        if generator is not None and isinstance(self.sampler, VSampler | DiffusionSampler):
+            cond.setdefault("noise", GaussianNoise(generator))
+        cond |= guided(guidance, cond)
         sounds = self.sample(noise, num_steps, show_progress=show_progress, **cond)
         return sounds[..., :length]
 
@@ -215,6 +224,41 @@ class DiffusionModel(nn.Module):
             )
 
 
+def make_sampler(
+    sampler_t: Callable[..., nn.Module] | None,
+    net: nn.Module,
+    diffusion: nn.Module,
+    arguments: Mapping[str, Any],
+) -> nn.Module:
+    """Return the sampler of a model; without a choice, the one that fits its objective."""
+    if sampler_t is None:
+        as_upstream = isinstance(diffusion, VDiffusion) or not hasattr(diffusion, "denoiser")
+        sampler_t = VSampler if as_upstream else DiffusionSampler
+    if isinstance(sampler_t, type) and issubclass(sampler_t, DiffusionSampler):
+        return sampler_t(diffusion, **arguments)
+    return sampler_t(net=net, **arguments)
+
+
+def guided(guidance: float | Guidance, cond: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the sampler needs for guidance: nothing for scale 1.
+
+    Raises:
+        ValueError: If a scale has no labels and no null condition to work on.
+    """
+    labels, null = cond.get("labels"), cond.get("null_cond")
+    if isinstance(guidance, int | float):
+        if guidance == 1.0:
+            return {}
+        if labels is None and null is None:
+            raise ValueError(
+                f"guidance {guidance:g} needs labels to follow, got none: pass labels or guidance=1"
+            )
+        guidance = ClassifierFreeGuidance(guidance)
+    if null is None and labels is not None:
+        null = {"labels": torch.full_like(labels, -1)}
+    return {"guidance": guidance, "null_cond": null}
+
+
 def _frame_mask(mask: Tensor, frames: int, hop: int) -> Tensor:
     """Return which frames of `hop` samples hold any real one: `(b, 1, t)` -> `(b, 1, frames)`."""
     padded = torch.nn.functional.pad(mask, (0, frames * hop - mask.shape[-1]))
@@ -229,34 +273,3 @@ def split_prefix(
     chosen = {k.removeprefix(prefix): v for k, v in arguments.items() if k.startswith(prefix)}
     others = {k: v for k, v in arguments.items() if not k.startswith(prefix)}
     return chosen, others
-
-
-def _aliases(model: nn.Module) -> list[str]:
-    """Return the names under which the one network is registered a second and third time."""
-    net = model.net
-    return [
-        f"{part}.net."
-        for part in ("diffusion", "sampler")
-        if getattr(getattr(model, part), "net", None) is net
-    ]
-
-
-def _keep_one_net(
-    module: nn.Module, state: dict[str, Any], prefix: str, local_metadata: dict[str, Any]
-) -> None:
-    """Leave the copies of the network out of a state dict: savers refuse shared tensors."""
-    del local_metadata
-    aliases = tuple(prefix + alias for alias in _aliases(module))
-    for key in [key for key in state if key.startswith(aliases)] if aliases else []:
-        del state[key]
-
-
-def _share_one_net(module: nn.Module, state: dict[str, Any], prefix: str, *unused: object) -> None:
-    """Give every alias of the network the one copy that a state dict holds, whichever it is."""
-    del unused
-    names = [f"{prefix}net.", *(prefix + alias for alias in _aliases(module))]
-    for source in names:
-        found = {k.removeprefix(source): v for k, v in state.items() if k.startswith(source)}
-        if found:
-            state.update({name + key: value for key, value in found.items() for name in names})
-            return
