@@ -108,6 +108,9 @@ def test_in_one_dimension_it_sorts():
     x, noise = torch.randn(2, 50, 1, 1, generator=seeded(), dtype=torch.float64)
     paired = OptimalTransport()(x, noise, None, {})
     assert torch.equal(paired.flatten()[x.flatten().argsort()], noise.flatten().sort().values)
+    costs = squared_distances(x, noise)
+    least = total(costs, assign(costs))
+    assert float((x - paired).square().sum()) == pytest.approx(least, rel=1e-12)
 
 
 def test_padding_does_not_count():

@@ -93,7 +93,8 @@ class GaussianDiffusion(Diffusion):
 
         Args:
             x: Clean signals `(b, c, *t)`, unit variance for best results.
-            mask: `(b, 1 | c, *t)`, True (or 1) where the signal is real, False where it is padding.
+            mask: `(b, 1 | c, *t)`, True (or 1) where the signal is real, False where it is
+                padding: there the signal is taken for zero and no error counts.
             generator: For the times and the noise, on the device of `x`.
             reduction: "mean" gives a scalar, "none" the loss of each item `(b,)`.
             times: Fixed times `(b,)` or `(b, 1, *t)` in 0..1 instead of drawn ones.
@@ -105,6 +106,8 @@ class GaussianDiffusion(Diffusion):
                 time or the generator's device does not fit.
         """
         _check_batch(x, mask, reduction)
+        if mask is not None:  # a net that looks around would see what stands in the padding
+            x = x.masked_fill(mask == 0, 0.0)
         given = times is not None
         if times is None:
             times = self.draw_times(len(x), x.device, generator)
