@@ -21,6 +21,8 @@ class Interval(BaseGuidance):
     At high noise guidance costs variety, near the end it does nothing: left out there, a higher
     scale can be used in between, and a call costs half outside. Decided per item, or per position
     where times are. In a batch that is partly inside, everything is asked in the one doubled call.
+    At its ends the guess jumps, which solvers that look back over several steps answer by an
+    overshoot: with few steps and a high scale add a threshold, or take Euler.
 
     Args:
         guidance: What guides inside.
