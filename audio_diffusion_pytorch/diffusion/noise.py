@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -157,6 +158,24 @@ def _lifted(values: Tensor, like: Tensor) -> Tensor:
     return lift(values, like).to(like.dtype)
 
 
+class _Branches(NamedTuple):
+    """The way down the tree to each of `k` levels: one row per depth, the leaf last, `(d, k)`.
+
+    Attributes:
+        node: A number for each node, mixed.
+        of_low: Share in the drawn value of the one at the lower end.
+        of_high: Share of the one at the upper end.
+        spread: Share of the node's own draw.
+        above: Whether the level lies above what was drawn.
+    """
+
+    node: Tensor
+    of_low: Tensor
+    of_high: Tensor
+    spread: Tensor
+    above: Tensor
+
+
 def _bisect(level: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the stationary path at `level` by halving the range around it, a draw per node.
 
@@ -164,43 +183,38 @@ def _bisect(level: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
     nothing need be known there; each middle is drawn given the two ends around it. The draw of the
     leaf places the level itself: levels in different leaves have their exact joint law.
     """
-    place = level / (_REACH + level.abs())
-    low, high = torch.full_like(place, -1.0), torch.ones_like(place)
-    node = torch.ones_like(place, dtype=torch.int64)
+    distinct, which = torch.unique(level, return_inverse=True)
+    branches = _branches(distinct)
     at_low = at_high = torch.zeros(keys.shape, dtype=dtype, device=keys.device)
-    for _ in range(_DEPTH):
-        middle = (low + high) / 2
-        value = _between(low, middle, high, at_low, at_high, keys, node)
-        above = place >= middle
-        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
-        chosen = lift(above, value)
-        at_low, at_high = torch.where(chosen, value, at_low), torch.where(chosen, at_high, value)
-        node = 2 * node + above
-    return _between(low, place, high, at_low, at_high, keys, node)
+    for row in zip(*branches, strict=True):
+        node, of_low, of_high, spread, above = (lift(values[which], keys) for values in row)
+        value = _normal(keys + node).to(dtype).mul_(spread.to(dtype))
+        value.add_(of_low.to(dtype) * at_low).add_(of_high.to(dtype) * at_high)
+        at_low, at_high = torch.where(above, value, at_low), torch.where(above, at_high, value)
+    return value
 
 
-def _between(
-    low: Tensor,
-    place: Tensor,
-    high: Tensor,
-    at_low: Tensor,
-    at_high: Tensor,
-    keys: Tensor,
-    node: Tensor,
-) -> Tensor:
-    """Return the path at `place` given it at `low` and `high`: the mean there, and a draw.
+def _branches(level: Tensor) -> _Branches:
+    """Return the way to each of the levels `(k,)`.
 
-    For a stationary path of covariance `exp(-|distance| / 2)`.
+    A value between two known ones has the mean and spread of a stationary path with covariance
+    `exp(-|distance| / 2)`.
     """
-    left, right = _distance(low, place), _distance(place, high)
+    place = level / (_REACH + level.abs())
+    cells = 2.0 ** torch.arange(_DEPTH + 1, device=level.device).to(place.dtype)[:, None]
+    cell = ((place + 1) / 2 * cells).floor().minimum(cells - 1)
+    low, high = 2 * cell / cells - 1, 2 * (cell + 1) / cells - 1
+    middle = torch.cat([(low + high)[:-1] / 2, place.clamp(low[-1], high[-1])[None]])
+    left, right = _distance(low, middle), _distance(middle, high)
     new_left, new_right = -torch.expm1(-left), -torch.expm1(-right)
     new = -torch.expm1(-left - right)
-    of_low = torch.exp(-left / 2) * new_right / new
-    of_high = torch.exp(-right / 2) * new_left / new
-    spread = (new_left * new_right / new).sqrt()
-    draw = _normal(keys + lift(_mix(node), keys)).to(at_low.dtype)
-    mean = _lifted(of_low, at_low) * at_low + _lifted(of_high, at_low) * at_high
-    return mean + _lifted(spread, at_low) * draw
+    return _Branches(
+        node=_mix((cells + cell).long()),
+        of_low=torch.exp(-left / 2) * new_right / new,
+        of_high=torch.exp(-right / 2) * new_left / new,
+        spread=(new_left * new_right / new).sqrt(),
+        above=torch.cat([cell[1:] % 2 == 1, torch.ones_like(cell[:1], dtype=torch.bool)]),
+    )
 
 
 def _distance(low: Tensor, high: Tensor) -> Tensor:

@@ -46,13 +46,13 @@ class DPMppSDE:
         form: How `order=2` takes its slope: "midpoint" as if all of it stood at the middle of the
             step, "heun" by the exact integral.
         as_published: Give `order=3` half of its second difference, as k-diffusion and diffusers
-            do: for the same figures as theirs; less accurate.
+            do: for the same figures as theirs. Without noise it costs that solver an order.
 
     Raises:
         ValueError: If a setting is out of range.
 
-    Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, section 5 and appendix B (eqs. 19-21
-    of the SDE, second order); the third order follows from the same integral.
+    Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, section 5 (SDE-DPM-Solver++, second
+    order); eta and the third order follow from the integral above, as in k-diffusion.
     """
 
     order: int | None = None

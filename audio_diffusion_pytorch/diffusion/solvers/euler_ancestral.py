@@ -21,8 +21,8 @@ class EulerAncestral:
     Raises:
         ValueError: If `eta` is below 0.
 
-    Source: Karras et al. 2022, arXiv 2206.00364, eq. 3 names the family; the step is Song et al.
-    2020, arXiv 2010.02502, eqs. 12 and 16, in the form of k-diffusion's `sample_euler_ancestral`.
+    Source: Song et al. 2020, "DDIM", arXiv 2010.02502, eqs. 12 and 16; known by this name from
+    k-diffusion, which works it out beside an unscaled signal (`alpha = 1`).
     """
 
     order: int | None = None
