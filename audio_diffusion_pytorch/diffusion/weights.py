@@ -88,7 +88,8 @@ class LearnedUncertainty(nn.Module):
     At its best `u` is the log of the mean loss at that level, and every level pulls on the network
     alike, whatever factor it had. `u` is a smooth function of the log-SNR, 0 at the start, so that
     training starts unweighted. It is part of the objective, so an optimizer over the model's
-    parameters trains it. The value may be negative: compare runs by unweighted validation losses.
+    parameters trains it. The value may be negative, and its scale moves; so in evaluation mode the
+    loss is left as it is, and validation losses can be compared.
 
     Args:
         features: Cosines that `u` is made of; more follow sharper changes over the levels.
@@ -115,8 +116,10 @@ class LearnedUncertainty(nn.Module):
         return (torch.cos(pi * place[..., None] * waves) * self.amplitudes).sum(-1)
 
     def forward(self, loss: Tensor, log_snr: Tensor, c_out: Tensor) -> Tensor:
-        """Return `loss / exp(u) + u`, `(b,)`."""
+        """Return `loss / exp(u) + u`, `(b,)`; the plain loss in evaluation mode."""
         del c_out
+        if not self.training:
+            return loss
         u = self.log_variance(log_snr).to(loss.dtype)
         return loss * torch.exp(-u) + u
 

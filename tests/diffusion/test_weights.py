@@ -170,6 +170,10 @@ def test_learned_uncertainty_is_a_part_of_the_model():
     assert dict(objective.named_parameters()) == {"weight.amplitudes": weight.amplitudes}
     plain = torch.rand(5)
     assert torch.equal(weight(plain, torch.randn(5), torch.ones(5)), plain)  # untrained: no weight
+    nn.init.ones_(weight.amplitudes)
+    assert not torch.equal(weight(plain, torch.randn(5), torch.ones(5)), plain)
+    assert torch.equal(weight.eval()(plain, torch.randn(5), torch.ones(5)), plain)
+    nn.init.zeros_(weight.amplitudes)
     twin = pickle.loads(pickle.dumps(copy.deepcopy(objective)))
     twin.weight.amplitudes.data.fill_(1.0)
     assert weight.amplitudes.abs().max() == 0

@@ -25,8 +25,9 @@ class OptimalTransport:
 
     The paths of a flow then cross less, and its velocity is easier to learn and to follow in few
     steps. The pairing is exact, deterministic and computed on the CPU: milliseconds for 64 items, a
-    few tenths of a second for 512. The more values an item has, the larger the batch must be for
-    the pairing to matter. Noise that is not independent of the signal still gives the right
+    tenth of a second for 512 (a second on unlucky ones). The more values an item has, the less a
+    pairing can do: the mean squared distance in a batch of 64 falls to 11 % for white items of 2
+    values, 49 % of 16, 93 % of 1024, 98 % of 8192. Noise that is not independent of the signal still gives the right
     velocity, but not the right score: use solvers without added noise.
 
     With conditions, pairing across the whole batch ties noise to the condition, which a sampler
