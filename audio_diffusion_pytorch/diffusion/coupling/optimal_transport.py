@@ -27,8 +27,8 @@ class OptimalTransport:
     steps. The pairing is exact, deterministic and computed on the CPU: milliseconds for 64 items, a
     tenth of a second for 512 (a second on unlucky ones). The more values an item has, the less a
     pairing can do: the mean squared distance in a batch of 64 falls to 11 % for white items of 2
-    values, 49 % of 16, 93 % of 1024, 98 % of 8192. Noise that is not independent of the signal still gives the right
-    velocity, but not the right score: use solvers without added noise.
+    values, 49 % of 16, 93 % of 1024, 98 % of 8192. Noise that is not independent of the signal
+    still gives the right velocity, but not the right score: use solvers without added noise.
 
     With conditions, pairing across the whole batch ties noise to the condition, which a sampler
     cannot know; name the condition in `within` to pair only items that share its value.
@@ -37,8 +37,7 @@ class OptimalTransport:
         within: Name of a condition `(b, ...)`, such as "labels": noise is exchanged only between
             items with equal entries. None pairs across the whole batch.
 
-    Source: Tong et al. 2023, arXiv 2302.00482, section 3.2.3 and Pooladian et al. 2023,
-    arXiv 2304.14772, section 3.
+    Source: Tong et al. 2023, arXiv 2302.00482, and Pooladian et al. 2023, arXiv 2304.14772.
     """
 
     def __init__(self, within: str | None = None) -> None:
