@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from audio_diffusion_pytorch.diffusion.denoiser import levels_at
-from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.diffusion.sampler import Callback
-from audio_diffusion_pytorch.diffusion.solvers import Euler
+from audio_diffusion_pytorch.diffusion.solvers import DPMpp2M
 from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import (
     Constraint,
@@ -24,6 +23,7 @@ from audio_diffusion_pytorch.protocols import (
 )
 
 from .base import Sampler
+from .even_levels import EvenLevels
 from .walk import check_method, check_part, times_of, walk
 
 
@@ -47,8 +47,9 @@ class DiffusionSampler(Sampler):
     Args:
         diffusion: The method, such as `VDiffusion(net)` or `FlowDiffusion(net)`: an object with a
             `schedule` and `denoiser(**cond)`.
-        solver: Makes the steps; default `Euler()`.
-        grid: The times to visit; default `LinearSchedule()`, equal steps from 1 to 0.
+        solver: Makes the steps; default `DPMpp2M()`, one net call a step.
+        grid: The times to visit; default `EvenLevels(diffusion.schedule)`, the same noise levels
+            for every method, from the noisiest to clean.
 
     Raises:
         ValueError: If a part is not of its kind, such as a class given for an object.
@@ -67,8 +68,8 @@ class DiffusionSampler(Sampler):
                 "GaussianDiffusion or give the object one, such as HalfCircle()"
             )
         self.diffusion = diffusion
-        self.solver: Solver = Euler() if solver is None else solver
-        self.grid: Grid = LinearSchedule() if grid is None else grid
+        self.solver: Solver = DPMpp2M() if solver is None else solver
+        self.grid: Grid = EvenLevels(diffusion.schedule) if grid is None else grid
         check_method(self.solver, self.grid)
 
     @torch.no_grad()
@@ -100,8 +101,8 @@ class DiffusionSampler(Sampler):
             solver: Makes the steps of this call, in place of the sampler's own.
             grid: The times of this call, in place of the sampler's own.
             init: Clean signal `(b, c, *t)` to start from, mixed with the noise at the first time:
-                with a grid that starts below 1, such as `LinearSchedule(start=0.6)`, the result
-                keeps its outlines.
+                with a grid that starts below 1, such as `EvenLevels(schedule, start=0.6)`, the
+                result keeps its outlines.
             guidance: Follows the condition more closely, such as `ClassifierFreeGuidance(3.0)`.
             null_cond: What stands for "no condition" under guidance.
             noise: Gives stochastic solvers their noise; default torch's global generator.
