@@ -161,12 +161,10 @@ def ancestral_split(levels: Levels, eta: float) -> tuple[Levels, Tensor]:
     Source: Song et al. 2020, arXiv 2010.02502, eq. 16, written for any schedule; the same as the
     ancestral step of k-diffusion.
     """
+    kept = ((1 - eta) * (1 + eta) + eta**2 * torch.exp(-2 * levels.width)).clamp_min(0).sqrt()
     fresh = (eta * (-torch.expm1(-2 * levels.width)).clamp_min(0).sqrt()).clamp_max(1)
-    down = levels.next_sigma * ((1 - fresh) * (1 + fresh)).sqrt()
-    return (
-        levels_between(levels.alpha, levels.sigma, levels.next_alpha, down),
-        levels.next_sigma * fresh,
-    )
+    down = levels_between(levels.alpha, levels.sigma, levels.next_alpha, levels.next_sigma * kept)
+    return down, levels.next_sigma * fresh
 
 
 def ancestral_step(

@@ -15,18 +15,26 @@ from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, State
 
 from .exponential import Levels, first_order_step, gains, levels_between
-from .multistep import Nodes
+from .multistep import Nodes, moments
 
 Start = Literal["euler", "heun", "rk4"]
 
 
 def heun_step(
-    denoiser: Denoiser, state: State, levels: Levels, clean: Tensor, where: Tensor
+    denoiser: Denoiser,
+    state: State,
+    levels: Levels,
+    clean: Tensor,
+    where: Tensor,
+    *,
+    bounded: bool = False,
 ) -> Tensor:
-    """Return `x'` by the trapezoidal rule on `d(x / alpha) = noise d(sigma / alpha)`.
+    """Return `x'` by Heun's method: a first-order step, and half of what the guess there changes.
 
-    From `eps' - eps = alpha' / sigma' (x0 - x0')` after a first-order step it is that step plus
-    `alpha' (e^h - 1) / 2 (x0' - x0)`. One net call more than the guess `clean` took.
+    By the trapezoidal rule on `d(x / alpha) = noise d(sigma / alpha)`, as published, the change
+    `x0' - x0` gets the weight `alpha' (e^h - 1) / 2`, which explodes with the width of the step.
+    By a straight line through the two guesses in lambda it is `alpha' (1 - (1 - e^(-h)) / h)`, at
+    most alpha', and of the same order. One net call more than the guess `clean` took.
 
     Args:
         denoiser: Guesses the clean signal.
@@ -34,13 +42,16 @@ def heun_step(
         levels: The step.
         clean: The guess at its start.
         where: Elements to do so for, only inner ones; the others make a first-order step.
+        bounded: Take the second weight.
 
-    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`.
+    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`; bounded:
+    Hochbruck and Ostermann 2010, section 2.3, the exponential form of it.
     """
     ahead = first_order_step(state.x, clean, levels)
     change = denoiser(ahead, state.next_time) - clean
-    weight = levels.next_alpha * torch.expm1(levels.safe_width) / 2
-    return torch.where(where, ahead + weight * change, ahead).to(ahead.dtype)
+    width = levels.safe_width
+    weight = moments(1, width)[0] if bounded else torch.expm1(width) / 2
+    return torch.where(where, ahead + levels.next_alpha * weight * change, ahead).to(ahead.dtype)
 
 
 def rk4_step(
@@ -143,7 +154,7 @@ def started(
         return x
     denoiser, state, schedule = ask
     if start == "heun":
-        better = heun_step(denoiser, state, levels, clean, missing)
+        better = heun_step(denoiser, state, levels, clean, missing, bounded=True)
     else:
         better = rk4_step(denoiser, state, schedule, levels, clean, missing)
     return torch.where(missing, better, x)
