@@ -1,0 +1,300 @@
+"""Autoregressive diffusion: one signal, a noise level for each part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from tqdm.auto import tqdm
+
+from audio_diffusion_pytorch.ops.random import check_generator, randn
+from audio_diffusion_pytorch.ops.shapes import lift
+from audio_diffusion_pytorch.protocols import Denoiser, Guidance, Solver
+
+from .denoiser import ask, denoise, levels_at
+from .noise import GaussianNoise
+from .noise_schedules import HalfCircle
+from .objectives import GaussianDiffusion
+from .objectives.gaussian import Reduction
+from .objectives.item_loss import check_mask
+from .parameterizations import VPrediction
+from .sampler import sample
+from .samplers import Sampler
+from .solvers import Euler
+
+
+def append_level(net: Callable[..., Tensor], x: Tensor, time: Tensor, **cond: Any) -> Tensor:
+    """Ask a net that takes the noise level as one more channel: `(b, c + 1, t) -> (b, c, t)`."""
+    level = lift(time, x).to(x.dtype).expand(len(x), 1, *x.shape[2:])
+    return net(torch.cat([x, level], dim=1), **cond)
+
+
+class ARVDiffusion(GaussianDiffusion):
+    """Velocity prediction on the half circle, each of `num_splits` parts at a level of its own.
+
+    The net gets the level of every sample as an additional last channel, and no time. It so
+    learns to make any part from the others, whichever of them are clean.
+
+    Args:
+        net: Takes `(b, c + 1, length)`, gives `(b, c, length)`; called without a time.
+        length: Samples of a training signal, a multiple of `num_splits`.
+        num_splits: Parts of equal length.
+
+    Raises:
+        ValueError: If the parts are not of equal length; when called, if the signal has another
+            length; as `GaussianDiffusion`.
+
+    Source: audio-diffusion-pytorch 0.1; the same idea: Chen et al. 2024, "Diffusion Forcing",
+    arXiv 2407.01392, section 3.
+    """
+
+    def __init__(self, net: nn.Module, length: int, num_splits: int) -> None:
+        super().__init__(net, HalfCircle(), VPrediction())
+        self.length, self.num_splits = length, num_splits
+        self.split_length = check_splits(length, num_splits)
+
+    def denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
+        """Return the guess of the clean signal; `time (b,)` or `(b, 1, t)`."""
+        net = partial(append_level, self.net)
+        return denoise(net, self.schedule, self.parameterization, x, time, **cond)
+
+    def denoiser(self, **cond: Any) -> Denoiser:
+        """Return the `Denoiser` with this conditioning bound."""
+        return partial(self.denoise, **cond)
+
+    def draw_times(
+        self, num_samples: int, device: torch.device, generator: Generator | None
+    ) -> Tensor:
+        """Draw training times `(num_samples, 1, length)`, uniform for each part."""
+        check_generator(generator, device)
+        draws = torch.rand((num_samples, 1, self.num_splits), device=device, generator=generator)
+        return draws.repeat_interleave(self.split_length, dim=-1)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        generator: Generator | None = None,
+        reduction: Reduction = "mean",
+        *,
+        times: Tensor | None = None,
+        noise: Tensor | None = None,
+        **cond: Any,
+    ) -> Tensor:
+        """Return the loss of clean signals `(b, c, length)`; arguments as `GaussianDiffusion`."""
+        self._check_signal(x, reduction)
+        if mask is not None:
+            check_mask(mask, x)
+            x = x.masked_fill(mask == 0, 0.0)
+        given = times is not None
+        if times is None:
+            times = self.draw_times(len(x), x.device, generator)
+        if noise is None:
+            noise = self.draw_noise(x, mask, generator, cond)
+        self._check_draws(x, times, noise, given)
+        alpha, sigma = levels_at(self.schedule, times, x)
+        target = self.parameterization.target(x, noise, alpha, sigma)
+        net = partial(append_level, self.net)
+        noisy = alpha * x + sigma * noise
+        said, _, _ = ask(net, self.schedule, self.parameterization, noisy, times, **cond)
+        loss = self.measure(said, target, mask)
+        return loss.mean() if reduction == "mean" else loss
+
+    def _check_signal(self, x: Tensor, reduction: str) -> None:
+        if x.ndim != 3 or x.shape[-1] != self.length or x.numel() == 0:
+            raise ValueError(
+                f"this ARVDiffusion trains on signals (b, c, {self.length}), got "
+                f"{tuple(x.shape)}: crop them, or set length when it is made"
+            )
+        if reduction not in ("mean", "none"):
+            raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}')
+
+
+class ARVSampler(Sampler):
+    """Makes signals of any number of parts with a net trained by `ARVDiffusion`.
+
+    A window of `num_splits` parts moves over the signal. Its first half is clean and only looked
+    at; in the second the levels rise from part to part like a ladder. A shift brings each part
+    down to the level of the one before it, the first of them to 0; then the window moves on by
+    one part, and fresh noise comes in at its end.
+
+    What changed since 0.1.x, where `start` was overwritten, odd `num_splits` failed and noise came
+    from the global generator only: a `start` is kept bit for bit and continued; with an odd
+    number of parts the smaller half is noisy; with one part there is nothing to look at, so the
+    parts are independent; `num_steps` is rounded up to a multiple of the parts, not down; shifts
+    whose parts would be cut off are left out; any number of parts can be asked for. For what was
+    possible the levels are the same, and so is the result from the same noise.
+
+    Args:
+        net: The trained net: `(b, in_channels + 1, length)` to `(b, in_channels, length)`.
+        in_channels: Channels of the signal, without that of the levels.
+        length: Samples of the window, the length it was trained on.
+        num_splits: Parts of the window.
+        solver: Makes the steps; default `Euler()`, deterministic DDIM. The levels stand still
+            where the signal is clean, which every solver honours.
+
+    Raises:
+        ValueError: If the parts are not of equal length.
+    """
+
+    diffusion_types = [ARVDiffusion]  # noqa: RUF012
+
+    def __init__(
+        self,
+        net: nn.Module,
+        in_channels: int,
+        length: int,
+        num_splits: int,
+        *,
+        solver: Solver | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.in_channels, self.length, self.num_splits = in_channels, length, num_splits
+        self.split_length = check_splits(length, num_splits)
+        self.num_noisy = max(1, num_splits // 2)
+        self.solver: Solver = Euler() if solver is None else solver
+
+    @torch.no_grad()
+    def forward(
+        self,
+        num_items: int,
+        num_chunks: int,
+        num_steps: int,
+        start: Tensor | None = None,
+        show_progress: bool = False,
+        *,
+        generator: Generator | None = None,
+        guidance: Guidance | None = None,
+        null_cond: dict[str, Any] | None = None,
+        **cond: Any,
+    ) -> Tensor:
+        """Return signals `(num_items, in_channels, num_chunks * length / num_splits)`.
+
+        Args:
+            num_items: How many.
+            num_chunks: Parts of the result, those of `start` included.
+            num_steps: Steps of the first window; a shift takes `ceil(num_steps / num_splits)`, so
+                a later part takes about half of `num_steps` from noise to clean.
+            start: Signal to continue, `(num_items or 1, in_channels, t)`, t a multiple of
+                `length / num_splits` (crop its beginning): returned untouched at the beginning.
+            show_progress: Show a progress bar over the shifts.
+            generator: For all noise, on the device of the net.
+            guidance: Follows a condition more closely.
+            null_cond: What stands for "no condition" under guidance.
+            **cond: Handed to the net.
+
+        Raises:
+            ValueError: If a count is below 1, `start` does not fit or leaves nothing to make.
+        """
+        start = self._check(num_items, num_chunks, num_steps, start)
+        denoiser: Denoiser = partial(self._denoise, **cond)
+        if guidance is not None:
+            denoiser = guidance(self._denoise, cond, null_cond or {})
+        noise = GaussianNoise(generator)
+        split, noisy = self.split_length, self.num_noisy
+
+        def walk(x: Tensor, times: Tensor) -> Tensor:
+            times = times.expand(-1, num_items, -1, -1)
+            return sample(denoiser, x, times, self.solver, HalfCircle(), noise=noise)
+
+        context = start[..., start.shape[-1] - min(start.shape[-1], self.length - noisy * split) :]
+        window = walk(*self._first_window(context, num_steps, generator))
+        done = torch.cat([start, window[..., context.shape[-1] :]], dim=-1)
+        shifts = num_chunks - (done.shape[-1] // split - noisy)
+        if done.shape[-1] >= num_chunks * split:
+            return done[..., : num_chunks * split]
+        ladder = self.ladder(-(-num_steps // self.num_splits)).to(done)
+        # The parts at its end were clean only to be lifted onto the ladder.
+        window, done = done[..., -self.length :], done[..., : -noisy * split]
+        alpha, sigma = levels_at(HalfCircle(), ladder[0], window)
+        fresh = randn(window.shape, generator=generator, device=done.device, dtype=done.dtype)
+        window = alpha * window + sigma * fresh
+        parts = [done]
+        for shift in tqdm(range(shifts), disable=not show_progress, desc="shifts"):
+            window = walk(window, ladder)
+            begin = self.length - noisy * split
+            parts.append(window[..., begin : begin + split])
+            if shift < shifts - 1:
+                shape = (*window.shape[:-1], split)
+                new = randn(shape, generator=generator, device=done.device, dtype=done.dtype)
+                window = torch.cat([window[..., split:], new], dim=-1)
+        return torch.cat(parts, dim=-1)
+
+    def ladder(self, steps: int) -> Tensor:
+        """Return the levels of a shift `(steps + 1, 1, 1, length)` in float32, first to last.
+
+        The last is the first, moved by one part.
+        """
+        noisy = self.num_noisy
+        rungs = (
+            torch.linspace(1, 0, steps * noisy).reshape(noisy, steps).flip(0).T
+        )  # (steps, noisy)
+        last = torch.cat([rungs.new_zeros(1), rungs[0, :-1]])
+        levels = torch.cat([rungs, last[None]]).repeat_interleave(self.split_length, dim=-1)
+        clean = levels.new_zeros(steps + 1, self.length - levels.shape[-1])
+        return torch.cat([clean, levels], dim=-1)[:, None, None]
+
+    def _first_window(
+        self, context: Tensor, num_steps: int, generator: Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return a window of `context` and noise, and the times that make the noise a signal."""
+        shape = (*context.shape[:-1], self.length - context.shape[-1])
+        drawn = randn(shape, generator=generator, device=context.device, dtype=context.dtype)
+        exact = torch.promote_types(context.dtype, torch.float32)
+        times = torch.linspace(1, 0, num_steps + 1, device=context.device, dtype=exact)
+        times = times[:, None, None, None].repeat(1, 1, 1, self.length)
+        times[..., : context.shape[-1]] = 0
+        return torch.cat([context, drawn], dim=-1), times
+
+    def _check(
+        self, num_items: int, num_chunks: int, num_steps: int, start: Tensor | None
+    ) -> Tensor:
+        """Return the start `(num_items, in_channels, t)`, empty where there is none."""
+        if min(num_items, num_chunks, num_steps) < 1:
+            raise ValueError(
+                "ARVSampler needs at least 1 item, chunk and step, got "
+                f"num_items={num_items}, num_chunks={num_chunks} and num_steps={num_steps}"
+            )
+        if start is None:
+            weights = next(self.net.parameters(), torch.empty(0))
+            return weights.new_empty(num_items, self.in_channels, 0).detach()
+        if (
+            start.ndim != 3
+            or start.shape[0] not in (1, num_items)
+            or (start.shape[1] != self.in_channels)
+        ):
+            raise ValueError(
+                f"start must be ({num_items} or 1, {self.in_channels}, t), got {tuple(start.shape)}"
+            )
+        if start.shape[-1] % self.split_length or start.shape[-1] == 0:
+            raise ValueError(
+                f"start must have a multiple of {self.split_length} samples, got "
+                f"{start.shape[-1]}: crop its beginning"
+            )
+        if start.shape[-1] >= num_chunks * self.split_length:
+            raise ValueError(
+                f"num_chunks counts those of start too, {start.shape[-1] // self.split_length} "
+                f"here, so it must be above that, got {num_chunks}"
+            )
+        return start.expand(num_items, -1, -1)
+
+    def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
+        net = partial(append_level, self.net)
+        return denoise(net, HalfCircle(), VPrediction(), x, time, **cond)
+
+
+def check_splits(length: int, num_splits: int) -> int:
+    """Return the samples of a part.
+
+    Raises:
+        ValueError: If the parts are not of equal length.
+    """
+    if num_splits < 1 or length < 1 or length % num_splits:
+        raise ValueError(
+            f"length must be a multiple of num_splits, got {length} samples in {num_splits} parts"
+        )
+    return length // num_splits
