@@ -169,6 +169,28 @@ def test_gaussian_data_come_back_as_they_are(sampler):
     assert abs(made.std() / 0.5 - 1) < 0.03
 
 
+@pytest.mark.parametrize("sampler", [KarrasSampler(), AEulerSampler(), ADPM2Sampler()])
+def test_inpainting_fits_what_is_kept(sampler):
+    """Two numbers with correlation 0.9, the first known to be 1.5: 1.35 and 0.436 are right."""
+    spread = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
+
+    def fn(x, sigma):
+        return x @ torch.linalg.solve(spread + sigma**2 * torch.eye(2).to(x), spread)
+
+    source = torch.tensor([[[1.5, float("nan")]]], dtype=torch.float64).expand(4000, 1, 2)
+    mask = torch.tensor([[[True, False]]])
+    sigmas, means = karras_sigmas(20, low=0.02), []
+    for visits in (1, 12):
+        made = sampler.inpaint(source, mask, fn, sigmas, 20, visits)
+        assert torch.equal(made[..., 0], source[..., 0])  # bit for bit
+        means.append(float(made[..., 1].mean()))
+    assert abs(means[1] - 1.35) < 0.08
+    assert abs(made[..., 1].std() - 0.436) < 0.08
+    assert abs(means[0] - 1.35) > 0.3  # one visit, which is replacement, is not enough
+    with pytest.raises(ValueError, match="at least 1 visit"):
+        sampler.inpaint(source, mask, fn, sigmas, 20, 0)
+
+
 @pytest.mark.parametrize(
     ("sigmas", "steps", "words"),
     [

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from audio_diffusion_pytorch.diffusion.closed_form import OVERLAPPING, SEPARATED, GaussianMixture
+from audio_diffusion_pytorch.diffusion.constraints import Inpainting
 from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
 from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
 from audio_diffusion_pytorch.diffusion.noise import GaussianNoise
@@ -300,6 +301,16 @@ def test_a_call_may_choose_another_solver_and_grid(which):
     sampler = both_samplers(net)[which]
     assert torch.equal(sampler(noise, 4, solver=Heun(), grid=grid), fixed(noise, 4))
     assert not torch.equal(sampler(noise, 4), fixed(noise, 4))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_constraint_is_kept_to(which):
+    known, noise = torch.randn(1, 2, 32), torch.randn(1, 2, 32)
+    mask = torch.arange(32) < 10
+    sampler = both_samplers(small_unet())[which]
+    made = sampler(noise, 4, constraint=Inpainting(known, mask.expand(1, 1, 32)))
+    assert torch.equal(made[..., mask], known[..., mask])
+    assert not torch.isclose(made[..., ~mask], sampler(noise, 4)[..., ~mask]).all()
 
 
 @pytest.mark.parametrize("which", [0, 1])

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.constraints import RePaint
 from audio_diffusion_pytorch.diffusion.noise_schedules import VarianceExploding
 from audio_diffusion_pytorch.diffusion.sampler import Callback, sample
+from audio_diffusion_pytorch.ops.random import randn_like
 from audio_diffusion_pytorch.protocols import Constraint, Denoiser, NoiseSource, Solver
 
 from .base import Sampler
@@ -72,6 +74,53 @@ class SigmaSampler(Sampler):
             callback=callback,
             show_progress=show_progress,
         )
+
+    def inpaint(
+        self,
+        source: Tensor,
+        mask: Tensor,
+        fn: Callable[..., Tensor],
+        sigmas: Tensor,
+        num_steps: int,
+        num_resamples: int,
+        *,
+        noise: Tensor | None = None,
+        step_noise: NoiseSource | None = None,
+        callback: Callback | None = None,
+        show_progress: bool = False,
+    ) -> Tensor:
+        """Return `source` where the mask is True, and what fits it elsewhere.
+
+        By `RePaint`: every step is made `num_resamples` times, each but the last followed by fresh
+        noise back up. (In 0.0.x only `ADPM2Sampler` had this, and it kept one noise on the source
+        for all visits of a level.)
+
+        Args:
+            source: The signal to keep part of, `(b, c, *t)`; anything where the mask is False.
+            mask: True (or 1) keeps; broadcasts over the source.
+            fn: As in `forward`.
+            sigmas: As in `forward`.
+            num_steps: As in `forward`.
+            num_resamples: Visits of each level, 1 or more.
+            noise: Start noise of the shape of the source; drawn by default.
+            step_noise: As in `forward`; must be fresh at each visit.
+            callback: As in `forward`.
+            show_progress: As in `forward`.
+
+        Raises:
+            ValueError: As `forward`; if there is no visit or the mask does not fit.
+        """
+        made: Tensor = self(
+            randn_like(source) if noise is None else noise,
+            fn,
+            sigmas,
+            num_steps,
+            step_noise=step_noise,
+            constraint=RePaint(source, mask, visits=num_resamples),
+            callback=callback,
+            show_progress=show_progress,
+        )
+        return made
 
 
 def _as_denoiser(fn: Callable[..., Tensor], schedule: VarianceExploding) -> Denoiser:
