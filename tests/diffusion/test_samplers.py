@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from audio_diffusion_pytorch.diffusion.closed_form import OVERLAPPING, SEPARATED, GaussianMixture
 from audio_diffusion_pytorch.diffusion.constraints import Inpainting
 from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
-from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
+from audio_diffusion_pytorch.diffusion.guidance import CFGPlusPlus, ClassifierFreeGuidance
 from audio_diffusion_pytorch.diffusion.noise import GaussianNoise
 from audio_diffusion_pytorch.diffusion.noise_schedules import (
     DiscreteBetas,
@@ -289,6 +290,25 @@ def test_guidance_of_an_affine_net_is_a_condition_of_scale_times_the_label(which
     one = sampler(noise, 5, labels=labels, guidance=ClassifierFreeGuidance(1.0))
     assert net.calls == 5
     assert torch.equal(one, sampler(noise, 5, labels=labels))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_guidance_that_must_know_the_step_is_told_it(which):
+    """CFG++ written out: the guided clean signal, the noise of the unconditional guess."""
+    net, x = Affine(), torch.randn(2, 1, 8, dtype=torch.float64)
+    sampler = both_samplers(net, solver=Euler())[which]
+    labels, null = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0])
+    times = torch.linspace(1, 0, 6, dtype=torch.float64)
+    made = sampler(
+        x, times=times, labels=labels, guidance=CFGPlusPlus(0.6), null_cond={"labels": null}
+    )
+    guess = VDiffusion(net).denoise
+    for here, there in pairwise(times):
+        (alpha, sigma), (lower, fainter) = (HalfCircle().alpha_sigma(t) for t in (here, there))
+        free, wanted = (guess(x, here.expand(2), labels=given) for given in (null, labels))
+        clean = free + 0.6 * (wanted - free)
+        x = lower * clean + fainter * (x - alpha * free) / sigma
+    torch.testing.assert_close(made, x)
 
 
 @pytest.mark.parametrize("which", [0, 1])
