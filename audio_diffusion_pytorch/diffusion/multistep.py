@@ -19,23 +19,24 @@ from .exponential import Levels, log_snr_rise
 def phi(count: int, z: Tensor) -> list[Tensor]:
     """Return `phi_1(z) .. phi_count(z)`.
 
-    `phi_k(z) = int_0^1 e^((1 - u) z) u^(k - 1) / (k - 1)! du`, by the recursion
-    `phi_(k + 1) = (phi_k - 1 / k!) / z` from `phi_1 = (e^z - 1) / z`, and by the power series
-    `sum_n z^n / (n + k)!` where `|z| < 1`, for there the recursion cancels.
+    `phi_k(z) = int_0^1 e^((1 - u) z) u^(k - 1) / (k - 1)! du`, which obeys
+    `phi_k = 1 / k! + z phi_(k + 1)`: solved upwards from `phi_1 = (e^z - 1) / z`, and downwards
+    from the power series `sum_n z^n / (n + count)!` where `|z| < 1` and the way up would cancel.
 
     Source: Hochbruck and Ostermann 2010, "Exponential integrators", eqs. 2.10 and 2.11.
     """
     small = z.abs() < 1
     near, far = torch.where(small, z, 0), torch.where(small, 1, z)
-    values = [torch.expm1(far) / far]
+    up = [torch.expm1(far) / far]
     for k in range(1, count):
-        values.append((values[-1] - 1 / factorial(k)) / far)
-    for k in range(count):
-        series = torch.zeros_like(z)
-        for n in range(18, -1, -1):
-            series = series * near + 1 / factorial(n + k + 1)
-        values[k] = torch.where(small, series, values[k])
-    return values
+        up.append((up[-1] - 1 / factorial(k)) / far)
+    series = torch.zeros_like(z)
+    for n in range(18, -1, -1):
+        series = series * near + 1 / factorial(n + count)
+    down = [series]
+    for k in range(count - 1, 0, -1):
+        down.append(down[-1] * near + 1 / factorial(k))
+    return [torch.where(small, a, b) for a, b in zip(reversed(down), up, strict=True)]
 
 
 def moments(count: int, width: Tensor) -> list[Tensor]:

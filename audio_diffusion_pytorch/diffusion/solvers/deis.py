@@ -62,7 +62,8 @@ class DEIS:
         seen = implied_noise(state.x, clean, levels)
         past: tuple[Past, ...] = state.memory
         nodes = past_nodes(levels, past)
-        weights = newton_weights(falling_moments(3, levels.safe_width), nodes)
+        integrals = falling_moments(max(1, len(past)), levels.safe_width)
+        weights = newton_weights(integrals, nodes)
         change = weigh(weights, [point.value for point in past], seen)
         span = levels.next_alpha * levels.sigma / torch.where(levels.inner, levels.alpha, 1)
         x = first_order_step(state.x, clean, levels)
@@ -75,18 +76,18 @@ class DEIS:
 def falling_moments(count: int, width: Tensor) -> list[Tensor]:
     """Return `int_0^1 e^(-h u) u^j du` for j = 1 .. count.
 
-    By parts, `m_j = (j m_(j - 1) - e^(-h)) / h`; by the power series where `h < 1`, for there the
-    recursion cancels.
+    By parts `j m_(j - 1) = h m_j + e^(-h)`: solved upwards from `m_0 = (1 - e^(-h)) / h`, and
+    downwards from the power series where `h < 1` and the way up would cancel.
     """
     small = width < 1
     near, far = torch.where(small, width, 0), torch.where(small, 1, width)
-    tail = torch.exp(-far)
-    exact = -torch.expm1(-far) / far
-    values = []
+    up = [-torch.expm1(-far) / far]
     for j in range(1, count + 1):
-        exact = (j * exact - tail) / far
-        series = torch.zeros_like(width)
-        for n in range(18, -1, -1):
-            series = (-1) ** n / (factorial(n) * (n + j + 1)) + near * series
-        values.append(torch.where(small, series, exact))
-    return values
+        up.append((j * up[-1] - torch.exp(-far)) / far)
+    series = torch.zeros_like(width)
+    for n in range(18, -1, -1):
+        series = (-1) ** n / (factorial(n) * (n + count + 1)) + near * series
+    down = [series]
+    for j in range(count, 1, -1):
+        down.append((near * down[-1] + torch.exp(-near)) / j)
+    return [torch.where(small, a, b) for a, b in zip(reversed(down), up[1:], strict=True)]

@@ -46,8 +46,8 @@ class UniPC:
     """Predict with the last `order` guesses; then redo the step with the guess made at its end.
 
     One net call a step: the guess at the predicted point both corrects that point and starts the
-    next step, and is not made again at the corrected one. The last point is not corrected. If
-    something else changed the signal in between (a constraint), the correction is left out.
+    next step, and is not made again at the corrected one. The last point is not corrected. What
+    something else changed in between (a constraint) is left as that made it.
 
     With `order` points in reach both polynomials are integrated exactly, in lambda and on any
     spacing. Two of the integrals are shortened as published: a predictor with two points and a
@@ -91,11 +91,11 @@ class UniPC:
         past: tuple[Past, ...] = ()
         if isinstance(state.memory, UniPCMemory):
             past = state.memory.past
-            if self.corrector and _same(x, state.memory.predicted):
+            if self.corrector:
                 x = self._correct(state, state.memory, clean, schedule)
         levels = step_levels(schedule, state)
         nodes = past_nodes(levels, past[: self.points])
-        weights = newton_weights(self._integrals(levels, nodes.usable[1:]), nodes)
+        weights = newton_weights(self._integrals(levels, nodes, nodes.usable[1:]), nodes)
         change = weigh(weights, [point.value for point in past[: self.points]], clean)
         ahead = first_order_step(x, clean, levels) + levels.next_alpha * change
         ahead = ahead.to(x.dtype)
@@ -111,19 +111,23 @@ class UniPC:
         before = past_nodes(levels, older)
         end = torch.ones_like(levels.width)
         nodes = Nodes([end, *before.places], [levels.inner, *before.usable])
-        weights = newton_weights(self._integrals(levels, before.usable), nodes)
+        weights = newton_weights(self._integrals(levels, nodes, before.usable), nodes)
         change = weigh(weights, [clean, *(point.value for point in older)], origin.value)
         x = first_order_step(memory.start, origin.value, levels) + levels.next_alpha * change
-        return torch.where(levels.inner, x, state.x).to(state.x.dtype)
+        mine = levels.inner & (state.x == memory.predicted)
+        return torch.where(mine, x, state.x).to(state.x.dtype)
 
-    def _integrals(self, levels: Levels, exact: list[Tensor]) -> list[Tensor]:
-        """Return `int u^j` over the step; the first as `B(h) / 2` where it is the only one."""
+    def _integrals(self, levels: Levels, nodes: Nodes, more: list[Tensor]) -> list[Tensor]:
+        """Return `int u^j` over the step; the first as `B(h) / 2` where one node is all there is.
+
+        Args:
+            levels: The step.
+            nodes: The points beside its start: as many integrals are wanted.
+            more: Where those beyond the first are usable.
+        """
         width = levels.safe_width
-        first, *others = moments(3, width)
         short = (width if self.variant == "bh1" else -torch.expm1(-width)) / 2
-        return [torch.where(exact[0], first, short) if exact else short, *others]
-
-
-def _same(x: Tensor, predicted: Tensor) -> bool:
-    """Return whether the signal is the one that was handed on."""
-    return x is predicted or torch.equal(x, predicted)
+        if not more:
+            return [short]
+        first, *others = moments(len(nodes.places), width)
+        return [torch.where(more[0], first, short), *others]
