@@ -9,7 +9,8 @@ solver with two calls a step takes half the steps, and what it needs to start is
 
 The grids: "exponential" and "Karras" from sigma 80 to 0.002 and then 0, as in EDM; "narrow" is
 exponential from 20 to 0.018 (log-SNR -6 to 8) and then 0; "linear" is even in the angle of the
-half circle, from pure noise to 0: what `VSampler` walks by default.
+half circle, from pure noise to 0: what `VSampler` walks by default; "even levels" is even in
+`sigma / (alpha + sigma)`: what `DiffusionSampler` walks.
 
 A second table is for guidance: the mode on the right is asked for, at a scale. Its exact result is
 not known in closed form, so it shows the mean distance to a walk in 500 steps from the same noise.
@@ -29,6 +30,7 @@ from torch import Tensor
 from audio_diffusion_pytorch.diffusion import sample
 from audio_diffusion_pytorch.diffusion.closed_form import SEPARATED, GaussianMixture
 from audio_diffusion_pytorch.diffusion.grids import (
+    EvenLevels,
     ExponentialSchedule,
     KarrasSchedule,
     LinearSchedule,
@@ -61,6 +63,7 @@ GRIDS: dict[str, Grid] = {
     "Karras": KarrasSchedule(SIGMA_MIN, SIGMA_MAX, noise_schedule=SCHEDULE),
     "narrow": ExponentialSchedule(SCHEDULE, -6.0, 8.0),
     "linear": LinearSchedule(1.0, 0.0),
+    "even levels": EvenLevels(SCHEDULE),
 }
 
 
@@ -192,14 +195,14 @@ def floor_of_draws() -> float:
 
 
 def draw_plot(figures: list[dict], path: Path) -> None:
-    """Draw the error over the net calls, a panel for each grid but Karras'."""
+    """Draw the error over the net calls, a panel for each of the most different grids."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     shown = [name for name, entry in SOLVERS.items() if entry.plot]
-    spacings = [spacing for spacing in GRIDS if spacing != "Karras"]
+    spacings = ("exponential", "narrow", "even levels")
     figure, axes = pyplot.subplots(1, 3, figsize=(10.5, 4.4), sharey=True, layout="constrained")
     for axis, spacing in zip(axes, spacings, strict=True):
         for number, name in enumerate(shown):
