@@ -23,7 +23,7 @@ def phi(count: int, z: Tensor) -> list[Tensor]:
     `phi_k = 1 / k! + z phi_(k + 1)`: solved upwards from `phi_1 = (e^z - 1) / z`, and downwards
     from the power series `sum_n z^n / (n + count)!` where `|z| < 1` and the way up would cancel.
 
-    Source: Hochbruck and Ostermann 2010, "Exponential integrators", eqs. 2.10 and 2.11.
+    Source: Hochbruck and Ostermann 2010, "Exponential integrators", section 2.1.
     """
     small = z.abs() < 1
     near, far = torch.where(small, z, 0), torch.where(small, 1, z)

@@ -45,7 +45,7 @@ def heun_step(
         bounded: Take the second weight.
 
     Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`; bounded:
-    Hochbruck and Ostermann 2010, section 2.3, the exponential form of it.
+    its exponential form, Hochbruck and Ostermann 2010, "Exponential integrators", section 2.
     """
     ahead = first_order_step(state.x, clean, levels)
     change = denoiser(ahead, state.next_time) - clean

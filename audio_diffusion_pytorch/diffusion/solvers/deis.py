@@ -38,8 +38,9 @@ class DEIS:
     Raises:
         ValueError: If the order is out of range or the start is unknown.
 
-    Source: Zhang and Chen 2022, "DEIS", arXiv 2204.13902, section 3.3 and eq. 15 (tAB-DEIS), with
-    the polynomial in `log rho` as diffusers' `DEISMultistepScheduler` has it.
+    Source: Zhang and Chen 2022, "DEIS", arXiv 2204.13902, section 3 (exponential integrator with
+    polynomial extrapolation, tAB-DEIS), the polynomial in `log rho` as in diffusers'
+    `DEISMultistepScheduler`.
     """
 
     order: int | None

@@ -33,8 +33,8 @@ class DPMpp2M:
     Raises:
         ValueError: If the form is unknown.
 
-    Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2 (midpoint) and its eq. 13
-    with the integral kept (heun).
+    Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2 (midpoint); heun is the
+    line in the integral of its eq. 8.
     """
 
     order: int | None = 2

@@ -15,7 +15,7 @@ class RK4:
     straight path, where the flow is smooth from pure noise on: unlike the other solvers it keeps
     its order from there too. For reference and checking; few net calls are better spent elsewhere.
 
-    Source: Kutta 1901; along the rectified flow of Liu et al. 2022, arXiv 2209.03003, eq. 1.
+    Source: Kutta 1901; along the rectified flow of Liu et al. 2022, arXiv 2209.03003.
     """
 
     order: int | None = 4

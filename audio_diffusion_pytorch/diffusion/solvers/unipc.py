@@ -64,8 +64,8 @@ class UniPC:
     Raises:
         ValueError: If the order is out of range or the variant unknown.
 
-    Source: Zhao et al. 2023, "UniPC", arXiv 2302.04867, algorithms 1 and 2 (UniC, UniP) in the
-    form for x0 (its appendix A), with theorem 3.1 for the order.
+    Source: Zhao et al. 2023, "UniPC", arXiv 2302.04867, algorithms 1 and 2 (UniC, UniP) for
+    a net that predicts x0; theorem 3.1 for the order.
     """
 
     order: int | None
