@@ -152,6 +152,14 @@ class Solver(Protocol):
 
 
 @runtime_checkable
+class StepDenoiser(Protocol):
+    """A denoiser that must know the step it is asked in, as CFG++ does; the loop binds it."""
+
+    def for_step(self, state: State, schedule: NoiseSchedule) -> Denoiser:
+        """Return the denoiser of the step from `state.time` to `state.next_time`."""
+
+
+@runtime_checkable
 class Constraint(Protocol):
     """Keeps a sample to something known (inpainting, continuation, thresholding)."""
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from recipe import load_run
+from recipe import add_sampling_flags, load_run, sampling_asked
 
 from audio_diffusion_pytorch.training import RecipeParser, make_sounds, run_recipe, write_sounds
 
@@ -22,14 +22,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--run", help="run folder or experiment (default: the newest run)")
     parser.add_argument("--runs", default="runs", help="where the runs are (train.runs)")
     parser.add_argument("--num", type=int, default=8, help="how many sounds")
-    parser.add_argument("--steps", type=int, nargs="+", default=[30], help="sampler steps")
+    parser.add_argument("--steps", type=int, nargs="+", help="default: the run's sample.steps")
     parser.add_argument("--out", type=Path, required=True, help="folder for the sounds")
     parser.add_argument("--seed", type=int, default=0, help="of the start noise")
     parser.add_argument(
         "--label", nargs="+", action="extend", metavar="NOTE[:VELOCITY]", default=[],
         help="cycled over the sounds",
     )  # fmt: skip
-    parser.add_argument("--guidance", type=float, default=1.0, help="1 is off")
+    add_sampling_flags(parser)
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--peak", type=float, help="scale each WAV to this peak, dBFS")
     scale.add_argument("--loudness", type=float, help="scale each WAV to this level, LUFS")
@@ -37,7 +37,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--subtype", choices=["PCM_16", "PCM_24", "FLOAT"], default="PCM_16")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     options = parser.parse_args()
-    if min(options.num, *options.steps) < 1:
+    if min(options.num, *(options.steps or [1])) < 1:
         parser.error("--num and --steps must be at least 1")
     return options
 
@@ -56,15 +56,18 @@ def main() -> None:
         raise ValueError(f"{trained.run.directory.name} has no labels: leave --label out")
     options.out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
     data = trained.config.data
+    settings, sampling = sampling_asked(trained, options)
+    options.steps = options.steps or [settings.steps]
     for steps in options.steps:
         folder = options.out / f"steps_{steps:04d}" if len(options.steps) > 1 else options.out
         made = make_sounds(
             trained.model, options.num, data.length, data.sample_rate, steps,
-            seed=options.seed, labels=labels, guidance=options.guidance,
-            show_progress=sys.stderr.isatty(),
+            seed=options.seed, labels=labels, show_progress=sys.stderr.isatty(),
+            **sampling._asdict(),
         )  # fmt: skip
         about = {"run": trained.run.directory.name, "seed": options.seed, "label": options.label,
-                 "guidance": options.guidance}  # fmt: skip
+                 "sampler": settings.sampler, "grid": settings.grid,
+                 "guidance": settings.guidance, "guide": settings.guide}  # fmt: skip
         reports = write_sounds(
             folder, made, subtype=options.subtype, peak_db=options.peak,
             loudness_lufs=options.loudness, limiter=options.limiter, about=about,

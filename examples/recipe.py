@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from argparse import Namespace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from choices import (
+    COUPLINGS,
+    GRIDS,
+    GUIDES,
+    OBJECTIVES,
+    SAMPLERS,
+    TIMES,
+    WEIGHTS,
+    choose,
+    choose_guidance,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
 from audio_diffusion_pytorch.data import AudioFolder, LabelTable
-from audio_diffusion_pytorch.diffusion import Stratified
+from audio_diffusion_pytorch.protocols import Grid, Guidance, Solver
 from audio_diffusion_pytorch.training import (
     DataConfig,
+    RecipeParser,
     Run,
     TrainConfig,
     choose_device,
@@ -62,18 +75,49 @@ class ModelConfig:
 
 
 @dataclass
+class MethodConfig:
+    """What the network learns to say, and at which noise levels; words of `choices.py`.
+
+    Attributes:
+        objective: "v" (velocity), "flow" (rectified flow) or "edm".
+        times: "stratified" covers all noise levels in every batch, "logit_normal" dwells in the
+            middle ones.
+        weight: "none", "min_snr", "soft_min_snr" or "learned": how much each level counts.
+        coupling: "none", or "ot" for noise chosen near each clip (optimal transport).
+    """
+
+    objective: str = "v"
+    times: str = "stratified"
+    weight: str = "none"
+    coupling: str = "none"
+
+    def __post_init__(self) -> None:
+        """Refuse words that stand for nothing."""
+        choose(OBJECTIVES, self.objective, "method.objective")
+        choose(TIMES[self.objective], self.times, f"method.times for {self.objective}")
+        choose(WEIGHTS, self.weight, "method.weight")
+        choose(COUPLINGS, self.coupling, "method.coupling")
+
+
+@dataclass
 class SampleConfig:
-    """The sounds made while training and at its end.
+    """The sounds made while training and at its end; words of `choices.py`.
 
     Attributes:
         num: How many.
-        steps: Sampler steps, one net call each.
-        guidance: Scale of classifier-free guidance; 1 is off.
+        steps: Sampler steps; most samplers call the network once a step.
+        sampler: How a step is made, such as "dpmpp_2m" or "euler".
+        grid: Which noise levels are visited, such as "linear" or "exponential".
+        guidance: How closely the labels are followed; 1 is off.
+        guide: The kind of guidance: "cfg", "rescale", "interval", "apg" or "cfg++".
     """
 
     num: int = 4
     steps: int = 30
+    sampler: str = "dpmpp_2m"
+    grid: str = "linear"
     guidance: float = 1.0
+    guide: str = "cfg"
 
     def __post_init__(self) -> None:
         """Refuse before the training what would fail after it."""
@@ -81,6 +125,9 @@ class SampleConfig:
             raise ValueError(
                 f"sample.num and sample.steps must be at least 1, got {self.num} and {self.steps}"
             )
+        choose(SAMPLERS, self.sampler, "sample.sampler")
+        choose(GRIDS, self.grid, "sample.grid")
+        choose_guidance(self.guidance, self.guide, "sample.guide")
 
 
 @dataclass
@@ -89,6 +136,7 @@ class Config:
 
     data: DataConfig = field(default_factory=lambda: DataConfig(path=PIANO))
     model: ModelConfig = field(default_factory=ModelConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(learning_rate=2e-3))
     sample: SampleConfig = field(default_factory=SampleConfig)
 
@@ -107,16 +155,20 @@ def build_model(config: Config, num_classes: tuple[int, ...] = ()) -> DiffusionM
 
 def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
     torch.manual_seed(config.train.seed)  # the same weights at the start of the same run
-    model, channels = config.model, config.data.channels
+    model, method, channels = config.model, config.method, config.data.channels
     space = normalizer = None
     if model.transform == "mdct":
         space = Companded(MDCT(model.bins, channels, config.data.sample_rate), model.exponent)
         normalizer = LatentNormalizer(space.latent_channels, whitening=model.whitening)
+    times = "times" if method.objective == "flow" else "sigma_distribution"
     return DiffusionModel(
         UNetV0,
+        OBJECTIVES[method.objective],
         autoencoder=space,
         normalizer=normalizer,
-        diffusion_sigma_distribution=Stratified(),
+        diffusion_weight=WEIGHTS[method.weight](),
+        diffusion_coupling=COUPLINGS[method.coupling](bool(num_classes)),
+        **{f"diffusion_{times}": TIMES[method.objective][method.times]},
         in_channels=channels if space is None else space.latent_channels,
         channels=model.channels,
         factors=model.factors,
@@ -127,6 +179,23 @@ def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
         modulation_features=model.modulation_features,
         num_classes=num_classes or None,
         gated_skip=model.gated_skip,
+    )
+
+
+class Sampling(NamedTuple):
+    """How sounds are made: what `DiffusionModel.generate` and `make_sounds` take."""
+
+    solver: Solver
+    grid: Grid
+    guidance: float | Guidance
+
+
+def choose_sampling(model: DiffusionModel, config: SampleConfig) -> Sampling:
+    """Return the objects that the words of the settings stand for."""
+    return Sampling(
+        SAMPLERS[config.sampler],
+        GRIDS[config.grid](model.diffusion.schedule),
+        choose_guidance(config.guidance, config.guide, "sample.guide"),
     )
 
 
@@ -176,3 +245,23 @@ def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trai
         raise ValueError(f"{weights} is damaged ({error}); name another run with --run") from error
     load_weights(model, state, weights)
     return Trained(run, config, labels, model.to(choose_device(device, key="--device")).eval())
+
+
+def add_sampling_flags(parser: RecipeParser) -> None:
+    """Let a script be told how to sample, in place of what the run's settings say."""
+    parser.add_argument("--sampler", choices=[*SAMPLERS], help="default: the run's sample.sampler")
+    parser.add_argument("--grid", choices=[*GRIDS], help="default: the run's sample.grid")
+    parser.add_argument("--guidance", type=float, help="1 is off; default: sample.guidance")
+    parser.add_argument("--guide", choices=[*GUIDES], help="default: sample.guide")
+
+
+def sampling_asked(trained: Trained, options: Namespace) -> tuple[SampleConfig, Sampling]:
+    """Return how to sample a run: its settings, but for the flags that were given.
+
+    Raises:
+        ValueError: The settings do not go together.
+    """
+    names = ("sampler", "grid", "guidance", "guide")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = replace(trained.config.sample, **given)
+    return settings, choose_sampling(trained.model, settings)

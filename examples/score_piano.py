@@ -14,7 +14,7 @@ import sys
 from itertools import pairwise
 
 import torch
-from recipe import Trained, load_run
+from recipe import Trained, add_sampling_flags, load_run, sampling_asked
 
 from audio_diffusion_pytorch.data import AudioFolder
 from audio_diffusion_pytorch.diagnostics import (
@@ -41,7 +41,7 @@ from audio_diffusion_pytorch.training import (
     write_sounds,
 )
 
-TRAINED, HELD_BACK, STEPS = 64, 32, 30
+TRAINED, HELD_BACK = 64, 32
 VELOCITIES = ("pp", "mp", "mf", "ff")
 
 
@@ -50,14 +50,15 @@ def main() -> int:
     parser = RecipeParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", help="run folder or experiment (default: the newest run)")
     parser.add_argument("--runs", default="runs", help="where the runs are")
-    parser.add_argument("--steps", type=int, default=STEPS, help="sampler steps")
-    parser.add_argument("--guidance", type=float, default=1.0, help="1 is off")
+    parser.add_argument("--steps", type=int, help="default: the run's sample.steps")
+    add_sampling_flags(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the start noise")
     options = parser.parse_args()
     trained = load_run(options.run, options.runs)
     data, held_back = open_data(trained.config.data, trained.config.train.seed)
     if held_back is None or data.label_table.columns != ("note", "velocity"):
         raise ValueError(f"{trained.run.directory.name} was not trained on labelled piano notes")
+    settings, sampling = sampling_asked(trained, options)
     asked, real = [], []
     for source, count in ((data, TRAINED), (held_back, HELD_BACK)):
         for number in range(count):
@@ -67,9 +68,8 @@ def main() -> int:
     labels, wanted = torch.stack(asked), torch.stack(real)[:, 0]
     rate = data.sample_rate
     made = make_sounds(
-        trained.model, len(labels), data.length, rate, options.steps,
-        seed=options.seed, labels=labels, guidance=options.guidance,
-        show_progress=sys.stderr.isatty(),
+        trained.model, len(labels), data.length, rate, options.steps or settings.steps,
+        seed=options.seed, labels=labels, show_progress=sys.stderr.isatty(), **sampling._asdict(),
     )  # fmt: skip
     print(made.text())
     rows, figures, pitch = measure(trained, labels, made.audio[:, 0], wanted, data, held_back)

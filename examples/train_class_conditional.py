@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 
 import torch
-from recipe import PIANO, Config, ModelConfig, build_model, fit_normalizer
+from recipe import PIANO, Config, ModelConfig, build_model, choose_sampling, fit_normalizer
 
 from audio_diffusion_pytorch.training import (
     DataConfig,
@@ -44,6 +44,7 @@ def main() -> None:
     data, held_back = open_data(config.data, config.train.seed)
     model = build_model(config, data.label_table.num_classes)
     fit_normalizer(model, data)
+    sampling = choose_sampling(model, config.sample)
     count = min(config.sample.num, len(data))
     asked = torch.stack([data[i * len(data) // count].labels for i in range(count)])
     with open_session(arguments) as session:
@@ -56,8 +57,8 @@ def main() -> None:
                 config.data.length,
                 config.sample.steps,
                 generator=generator,
-                guidance=config.sample.guidance,
                 labels=asked.to(generator.device),
+                **sampling._asdict(),
             ),
         )
 

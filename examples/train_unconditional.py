@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from recipe import Config, build_model, fit_normalizer
+from recipe import Config, build_model, choose_sampling, fit_normalizer
 
 from audio_diffusion_pytorch.training import (
     open_data,
@@ -28,13 +28,18 @@ def main() -> None:
     data, held_back = open_data(config.data, config.train.seed)
     model = build_model(config)
     fit_normalizer(model, data)
+    sampling = choose_sampling(model, config.sample)
     with open_session(arguments) as session:
         session.fit(
             model,
             data,
             held_back,
             make=lambda averaged, generator: averaged.generate(
-                config.sample.num, config.data.length, config.sample.steps, generator=generator
+                config.sample.num,
+                config.data.length,
+                config.sample.steps,
+                generator=generator,
+                **sampling._asdict(),
             ),
         )
 

@@ -1,10 +1,18 @@
 """The diffusion method: schedules, objectives, solvers, guidance; it knows no network."""
 
+from .autoregressive import ARVDiffusion as ARVDiffusion
+from .autoregressive import ARVSampler as ARVSampler
 from .closed_form import GaussianMixture as GaussianMixture
+from .constraints import Continuation as Continuation
+from .constraints import Inpainting as Inpainting
+from .constraints import ReconstructionGuidance as ReconstructionGuidance
+from .constraints import RePaint as RePaint
+from .constraints import keep_frames as keep_frames
 from .coupling import Coupling as Coupling
 from .coupling import OptimalTransport as OptimalTransport
 from .denoiser import bind_denoiser as bind_denoiser
 from .denoiser import denoise as denoise
+from .grids import EvenLevels as EvenLevels
 from .grids import ExponentialSchedule as ExponentialSchedule
 from .grids import KarrasSchedule as KarrasSchedule
 from .grids import LinearSchedule as LinearSchedule
@@ -17,6 +25,10 @@ from .guidance import CFGPlusPlus as CFGPlusPlus
 from .guidance import ClassifierFreeGuidance as ClassifierFreeGuidance
 from .guidance import Interval as Interval
 from .guidance import Rescale as Rescale
+from .init_signal import start_from as start_from
+from .init_signal import vary as vary
+from .inpainting import Inpainter as Inpainter
+from .inpainting import VInpainter as VInpainter
 from .noise import BrownianNoise as BrownianNoise
 from .noise import GaussianNoise as GaussianNoise
 from .noise_schedules import DiscreteBetas as DiscreteBetas
@@ -61,6 +73,8 @@ from .solvers import EulerAncestral as EulerAncestral
 from .solvers import Heun as Heun
 from .solvers import PingPong as PingPong
 from .solvers import UniPC as UniPC
+from .spans import continue_signal as continue_signal
+from .spans import generate_spans as generate_spans
 from .thresholding import DynamicThreshold as DynamicThreshold
 from .thresholding import StaticThreshold as StaticThreshold
 from .times import Distribution as Distribution
@@ -81,6 +95,8 @@ __all__ = [
     "RK4",
     "ADPM2Sampler",
     "AEulerSampler",
+    "ARVDiffusion",
+    "ARVSampler",
     "AdaptiveProjectedGuidance",
     "Ancestral",
     "Autoguidance",
@@ -88,6 +104,7 @@ __all__ = [
     "CFGPlusPlus",
     "ClassifierFreeGuidance",
     "CleanPrediction",
+    "Continuation",
     "Coupling",
     "DPMpp2M",
     "DPMpp2S",
@@ -103,6 +120,7 @@ __all__ = [
     "EpsilonPrediction",
     "Euler",
     "EulerAncestral",
+    "EvenLevels",
     "ExponentialSchedule",
     "FlowDiffusion",
     "FlowPrediction",
@@ -111,6 +129,8 @@ __all__ = [
     "GaussianNoise",
     "HalfCircle",
     "Heun",
+    "Inpainter",
+    "Inpainting",
     "InputScaled",
     "Interval",
     "KDiffusion",
@@ -126,6 +146,8 @@ __all__ = [
     "MinSNR",
     "OptimalTransport",
     "PingPong",
+    "RePaint",
+    "ReconstructionGuidance",
     "Rescale",
     "Sampler",
     "Schedule",
@@ -139,13 +161,19 @@ __all__ = [
     "Uniform",
     "UniformDistribution",
     "VDiffusion",
+    "VInpainter",
     "VKDiffusion",
     "VKDistribution",
     "VPrediction",
     "VSampler",
     "VarianceExploding",
     "bind_denoiser",
+    "continue_signal",
     "denoise",
+    "generate_spans",
+    "keep_frames",
     "renoise",
     "sample",
+    "start_from",
+    "vary",
 ]

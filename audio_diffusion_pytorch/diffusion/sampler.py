@@ -18,6 +18,7 @@ from audio_diffusion_pytorch.protocols import (
     NoiseSource,
     Solver,
     State,
+    StepDenoiser,
 )
 
 Callback = Callable[[State], None]
@@ -29,7 +30,7 @@ def _global_noise(x: Tensor, time: Tensor, next_time: Tensor) -> Tensor:  # noqa
 
 @torch.no_grad()
 def sample(
-    denoiser: Denoiser,
+    denoiser: Denoiser | StepDenoiser,
     x: Tensor,
     times: Tensor,
     solver: Solver,
@@ -74,7 +75,7 @@ def sample(
         if there < here:
             state = renoise(before, schedule, source)
         else:
-            state = solver.step(denoiser, before, schedule, source)
+            state = solver.step(_in_step(denoiser, before, schedule), before, schedule, source)
         if stands_still:
             still = lift(before.time == before.next_time, x)
             state = replace(state, x=torch.where(still, before.x, state.x))
@@ -83,6 +84,10 @@ def sample(
         if callback is not None:
             callback(state)
     return state.x
+
+
+def _in_step(denoiser: Denoiser | StepDenoiser, state: State, schedule: NoiseSchedule) -> Denoiser:
+    return denoiser.for_step(state, schedule) if isinstance(denoiser, StepDenoiser) else denoiser
 
 
 def renoise(state: State, schedule: NoiseSchedule, noise: NoiseSource) -> State:

@@ -14,7 +14,7 @@ from audio_diffusion_pytorch.diffusion.noise import GaussianNoise
 from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
 from audio_diffusion_pytorch.diffusion.samplers import DiffusionSampler, VSampler
 from audio_diffusion_pytorch.ops.random import randn
-from audio_diffusion_pytorch.protocols import Autoencoder, Grid, Guidance, Solver
+from audio_diffusion_pytorch.protocols import Autoencoder, Grid, Guidance, NoiseSource, Solver
 
 from .one_network import save_network_once
 
@@ -126,6 +126,7 @@ class DiffusionModel(nn.Module):
         guidance: float | Guidance = 1.0,
         solver: Solver | None = None,
         grid: Grid | None = None,
+        step_noise: NoiseSource | None = None,
         show_progress: bool = False,
         **cond: Any,
     ) -> Tensor:
@@ -144,6 +145,8 @@ class DiffusionModel(nn.Module):
                 from, unless `null_cond` is given.
             solver: Makes the steps, such as `DPMpp2M()`; default the sampler's own.
             grid: The times to visit; default the sampler's own.
+            step_noise: Gives a stochastic solver its noise, such as `BrownianNoise`; default from
+                `generator`.
             show_progress: Show a progress bar.
             **cond: For the net: `labels (num_items, k)`, ...
 
@@ -161,13 +164,18 @@ class DiffusionModel(nn.Module):
             noise = randn(shape, generator=generator, device=weights.device, dtype=weights.dtype)
         elif noise.shape != shape:
             raise ValueError(f"noise must be {shape} for this request, got {tuple(noise.shape)}")
-        chosen = {"solver": solver, "grid": grid}
+        if step_noise is None and generator is not None and self._takes_parts:
+            step_noise = GaussianNoise(generator)
+        chosen = {"solver": solver, "grid": grid, "noise": step_noise}
         cond |= {name: part for name, part in chosen.items() if part is not None}
-        if generator is not None and isinstance(self.sampler, VSampler | DiffusionSampler):
-            cond.setdefault("noise", GaussianNoise(generator))
         cond |= guided(guidance, cond)
         sounds = self.sample(noise, num_steps, show_progress=show_progress, **cond)
         return sounds[..., :length]
+
+    @property
+    def _takes_parts(self) -> bool:
+        """Whether the sampler is ours, which takes solvers and noise; others may not."""
+        return isinstance(self.sampler, VSampler | DiffusionSampler)
 
     def latent_shape(self, num_items: int, length: int) -> tuple[int, ...]:
         """Return the shape of the noise that becomes `num_items` sounds of `length` samples.

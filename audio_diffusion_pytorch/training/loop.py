@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.data.sampler import StreamSampler
+from audio_diffusion_pytorch.diffusion.times import shared_strata
 
 from .distributed import Processes, start_processes
 from .ema import EMA
@@ -236,8 +237,13 @@ class _Run:
             parts = (config.seed, state.step, micro, processes.rank)
             torch.manual_seed(derive_seed(*parts, 0))  # dropout, inside the network
             self.generator.manual_seed(derive_seed(*parts, 1))  # times and noise
+            strata = shared_strata(
+                derive_seed(config.seed, state.step),
+                processes.rank * config.accumulate + micro,
+                processes.world_size * config.accumulate,
+            )
             with self._without_sync(micro < config.accumulate - 1):
-                with state.precision.autocast(self.device):
+                with state.precision.autocast(self.device), strata:
                     item_losses = self.loss(self.called, batch, self.generator).float()
                 loss = item_losses.mean() / config.accumulate
                 state.scaler.scale(loss).backward()

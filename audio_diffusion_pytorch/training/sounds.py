@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch.data.save import SaveReport, save_audio
 from audio_diffusion_pytorch.diagnostics import save_spectrogram, write_aside
+from audio_diffusion_pytorch.diffusion import BrownianNoise
 from audio_diffusion_pytorch.metrics import rms_db
 from audio_diffusion_pytorch.models import DiffusionModel
+from audio_diffusion_pytorch.protocols import Grid, Guidance, NoiseSource, Solver
 
-from .seeds import generator_for
+from .seeds import derive_seed, generator_for
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def make_sounds(
     *,
     seed: int = 0,
     labels: Tensor | None = None,
-    guidance: float = 1.0,
+    solver: Solver | None = None,
+    grid: Grid | None = None,
+    guidance: float | Guidance = 1.0,
     batch_size: int = 32,
     show_progress: bool = False,
 ) -> MadeSounds:
@@ -79,7 +83,9 @@ def make_sounds(
         steps: Sampler steps.
         seed: Of the start noise.
         labels: `(num, k)` for a labelled model.
-        guidance: Scale of classifier-free guidance; 1 is off.
+        solver: Makes the steps; default the sampler's own.
+        grid: The times to visit; default the sampler's own.
+        guidance: Scale of classifier-free guidance, 1 is off; or any guidance.
         batch_size: Sounds made at a time: memory does not grow with `num`.
         show_progress: Show progress bars.
 
@@ -103,6 +109,9 @@ def make_sounds(
             length,
             steps,
             noise=torch.cat(noise).to(weights),
+            step_noise=_step_noise(model, [derive_seed(seed, i, 1) for i in indices]),
+            solver=solver,
+            grid=grid,
             guidance=guidance,
             show_progress=show_progress,
             **cond,
@@ -110,6 +119,12 @@ def make_sounds(
         made.append(sounds.float().cpu())
     seconds = time.perf_counter() - began
     return MadeSounds(torch.cat(made), sample_rate, seconds, calls.stop(), steps)
+
+
+def _step_noise(model: DiffusionModel, seeds: list[int]) -> NoiseSource | None:
+    """Return one Brownian path per sound: the same sound at any batch size and step count."""
+    schedule = getattr(model.diffusion, "schedule", None)
+    return None if schedule is None else BrownianNoise(schedule, seeds)
 
 
 class _CallCounter:

@@ -66,6 +66,11 @@ def fitted_normalizer(cls: type) -> nn.Module:
     return cls(3).fit([torch.randn(2, 3, 50, generator=Generator().manual_seed(2))])
 
 
+def untimed_unet() -> nn.Module:
+    """Return a U-Net that reads the level from its last channel."""
+    return unet(in_channels=3, out_channels=2, use_time_conditioning=False, use_modulation=False)
+
+
 def unet_item(cls: type) -> nn.Module:
     from audio_diffusion_pytorch.nets.unet_level import ItemShape, LevelShape
 
@@ -100,18 +105,75 @@ EXAMPLES: dict[str, Example] = {
     "autoencoders.transforms.MDCT": Example(
         lambda cls: cls(8, channels=2), (2, 2, 50), on_meta=False
     ),
-    "diffusion.grids.LinearSchedule": Example(
-        lambda cls: cls(), (5,), lambda m, x: m(len(x), x.device).to(x)
-    ),
-    "diffusion.objectives.GaussianDiffusion": Example(
+    "diffusion.objectives.gaussian.GaussianDiffusion": Example(
         lambda cls: cls(unet(), adp.diffusion.HalfCircle(), adp.diffusion.VPrediction()),
         (3, 2, 16),
         lambda m, x: m(x, generator=seeded(x)),
     ),
-    "diffusion.objectives.VDiffusion": Example(
-        lambda cls: cls(unet()), (3, 2, 16), lambda m, x: m(x, generator=seeded(x))
+    **{
+        f"diffusion.objectives.{name}": Example(
+            lambda cls: cls(unet()), (3, 2, 16), lambda m, x: m(x, generator=seeded(x))
+        )
+        for name in (
+            "flow.FlowDiffusion",
+            "sigma.KDiffusion",
+            "sigma.VKDiffusion",
+            "velocity.VDiffusion",
+        )
+    },
+    **{
+        f"diffusion.grids.{name}": Example(make, (5,), lambda m, x: m(len(x), x.device).to(x))
+        for name, make in {
+            "even_levels.EvenLevels": lambda cls: cls(adp.diffusion.HalfCircle()),
+            "explicit.ListSchedule": lambda cls: cls([1.0, 0.5, 0.2, 0.1, 0.0]),
+            "exponential.ExponentialSchedule": lambda cls: cls(adp.diffusion.HalfCircle()),
+            "karras.KarrasSchedule": lambda cls: cls(0.002, 80.0),
+            "linear.LinearSchedule": lambda cls: cls(),
+            "shifted.ShiftedSchedule": lambda cls: cls(),
+        }.items()
+    },
+    "diffusion.weights.LearnedUncertainty": Example(
+        lambda cls: cls(4), (5,), lambda m, x: m(x.square(), x, x)
     ),
-    "diffusion.samplers.VSampler": Example(
+    "diffusion.autoregressive.ARVDiffusion": Example(
+        lambda cls: cls(untimed_unet(), length=16, num_splits=4),
+        (3, 2, 16),
+        lambda m, x: m(x, generator=seeded(x)),
+    ),
+    "diffusion.autoregressive.ARVSampler": Example(
+        lambda cls: cls(untimed_unet(), in_channels=2, length=16, num_splits=4),
+        (2, 2, 16),
+        lambda m, x: m(2, 5, 4, start=x, generator=seeded(x)),
+        on_meta=False,
+    ),
+    "diffusion.inpainting.VInpainter": Example(
+        lambda cls: cls(unet()),
+        (2, 2, 16),
+        lambda m, x: m(x, x > 0, 3, 2, x_noisy=x.flip(0)),
+        on_meta=False,
+    ),
+    "diffusion.samplers.diffusion_sampler.DiffusionSampler": Example(
+        lambda cls: cls(adp.diffusion.FlowDiffusion(unet())),
+        (2, 2, 16),
+        lambda m, x: m(x, num_steps=3),
+        on_meta=False,
+    ),
+    **{
+        f"diffusion.samplers.{name}": Example(
+            lambda cls: cls(),
+            (2, 2, 16),
+            lambda m, x: m(
+                x,
+                lambda y, sigma: y / (1 + sigma**2),
+                1 - torch.arange(4).to(x) / 3,
+                3,
+                step_noise=lambda *_: x,
+            ),
+            on_meta=False,
+        )
+        for name in ("ancestral.ADPM2Sampler", "ancestral.AEulerSampler", "karras.KarrasSampler")
+    },
+    "diffusion.samplers.v_sampler.VSampler": Example(
         lambda cls: cls(unet()), (2, 2, 16), lambda m, x: m(x, num_steps=3), on_meta=False
     ),
     "models.diffusion_model.DiffusionModel": Example(
@@ -180,10 +242,19 @@ EXAMPLES: dict[str, Example] = {
     "nn.resnet.ConvBlock": Example(lambda cls: cls(1, 4, 8, groups=2), (2, 4, 10)),
     "nn.resnet.ResnetBlock": Example(lambda cls: cls(1, 4, 8, groups=2), (2, 4, 10)),
     "training.ema.EMA": Example(lambda cls: cls(nn.Linear(3, 2)), (4, 3)),
+    "training.post_hoc_ema.PostHocEMA": Example(
+        lambda cls: cls(nn.Linear(3, 2)), (4, 3), lambda m, x: m.means[0](x)
+    ),
 }
 
 # Bases that only users' subclasses complete: there is nothing to call.
-BASES = {"diffusion.grids.Schedule", "diffusion.objectives.Diffusion", "diffusion.samplers.Sampler"}
+BASES = {
+    "diffusion.grids.base.Schedule",
+    "diffusion.inpainting.Inpainter",
+    "diffusion.objectives.gaussian.Diffusion",
+    "diffusion.samplers.base.Sampler",
+    "diffusion.samplers.sigma_sampler.SigmaSampler",
+}
 
 
 def package_modules() -> Iterator[Any]:

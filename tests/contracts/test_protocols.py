@@ -25,6 +25,17 @@ from audio_diffusion_pytorch.diffusion import Distribution, HalfCircle, Schedule
 ARGUMENTS: dict[str, Callable[[type], Any]] = {
     "autoencoders.companding.Companded": lambda cls: cls(adp.MDCT(8)),
     "autoencoders.transforms.MDCT": lambda cls: cls(8, channels=2),
+    "diffusion.grids.even_levels.EvenLevels": lambda cls: cls(HalfCircle()),
+    "diffusion.grids.explicit.ListSchedule": lambda cls: cls([1.0, 0.5, 0.0], interpolate=True),
+    "diffusion.grids.exponential.ExponentialSchedule": lambda cls: cls(HalfCircle()),
+    "diffusion.grids.karras.KarrasSchedule": lambda cls: cls(
+        0.01, 80.0, noise_schedule=HalfCircle()
+    ),
+    "diffusion.noise_schedules.discrete_betas.DiscreteBetas": lambda cls: cls.linear(),
+    "diffusion.noise_schedules.input_scaled.InputScaled": lambda cls: cls(HalfCircle(), 0.5),
+    "diffusion.noise_schedules.shifted.Shifted": lambda cls: cls(HalfCircle(), -1.0),
+    "diffusion.times.bell.LogNormalDistribution": lambda cls: cls(noise_schedule=HalfCircle()),
+    "diffusion.times.tangent.VKDistribution": lambda cls: cls(noise_schedule=HalfCircle()),
 }
 
 

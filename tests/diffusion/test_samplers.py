@@ -11,7 +11,7 @@ from torch import nn
 
 from audio_diffusion_pytorch.diffusion.closed_form import OVERLAPPING, SEPARATED, GaussianMixture
 from audio_diffusion_pytorch.diffusion.constraints import Inpainting
-from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
+from audio_diffusion_pytorch.diffusion.grids import EvenLevels, LinearSchedule
 from audio_diffusion_pytorch.diffusion.guidance import CFGPlusPlus, ClassifierFreeGuidance
 from audio_diffusion_pytorch.diffusion.noise import GaussianNoise
 from audio_diffusion_pytorch.diffusion.noise_schedules import (
@@ -25,7 +25,7 @@ from audio_diffusion_pytorch.diffusion.noise_schedules import (
     VarianceExploding,
 )
 from audio_diffusion_pytorch.diffusion.objectives import FlowDiffusion, VDiffusion
-from audio_diffusion_pytorch.diffusion.samplers import DiffusionSampler, EvenLevels, VSampler
+from audio_diffusion_pytorch.diffusion.samplers import DiffusionSampler, VSampler
 from audio_diffusion_pytorch.diffusion.solvers import DPMpp2M, Euler, EulerAncestral, Heun
 from audio_diffusion_pytorch.nets import UNetV0
 from audio_diffusion_pytorch.protocols import State

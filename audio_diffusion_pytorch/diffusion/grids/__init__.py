@@ -4,6 +4,7 @@ A grid of n times is walked in n - 1 steps; its last time is the level of the re
 """
 
 from .base import Schedule as Schedule
+from .even_levels import EvenLevels as EvenLevels
 from .explicit import ListSchedule as ListSchedule
 from .exponential import ExponentialSchedule as ExponentialSchedule
 from .karras import KarrasSchedule as KarrasSchedule
@@ -11,6 +12,7 @@ from .linear import LinearSchedule as LinearSchedule
 from .shifted import ShiftedSchedule as ShiftedSchedule
 
 __all__ = [
+    "EvenLevels",
     "ExponentialSchedule",
     "KarrasSchedule",
     "LinearSchedule",

@@ -4,7 +4,6 @@ from .ancestral import ADPM2Sampler as ADPM2Sampler
 from .ancestral import AEulerSampler as AEulerSampler
 from .base import Sampler as Sampler
 from .diffusion_sampler import DiffusionSampler as DiffusionSampler
-from .even_levels import EvenLevels as EvenLevels
 from .karras import KarrasSampler as KarrasSampler
 from .sigma_sampler import SigmaSampler as SigmaSampler
 from .v_sampler import VSampler as VSampler
@@ -13,7 +12,6 @@ __all__ = [
     "ADPM2Sampler",
     "AEulerSampler",
     "DiffusionSampler",
-    "EvenLevels",
     "KarrasSampler",
     "Sampler",
     "SigmaSampler",

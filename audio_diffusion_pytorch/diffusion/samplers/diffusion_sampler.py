@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from audio_diffusion_pytorch.diffusion.denoiser import levels_at
+from audio_diffusion_pytorch.diffusion.grids import EvenLevels
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.diffusion.sampler import Callback
 from audio_diffusion_pytorch.diffusion.solvers import DPMpp2M
@@ -23,7 +24,6 @@ from audio_diffusion_pytorch.protocols import (
 )
 
 from .base import Sampler
-from .even_levels import EvenLevels
 from .walk import check_method, check_part, times_of, walk
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audio_diffusion_pytorch.diffusion.grids import Schedule
-from audio_diffusion_pytorch.diffusion.grids.base import check_num_steps, falling
 from audio_diffusion_pytorch.diffusion.noise_schedules import InputScaled, Shifted
 from audio_diffusion_pytorch.protocols import NoiseSchedule
+
+from .base import Schedule, check_num_steps, falling
 
 _NEARLY_ONE = 1 - 2.0**-20  # 16 steps of float32 below 1
 _ENOUGH = 1000.0  # noise over signal; a schedule that cannot tell such levels apart starts lower
