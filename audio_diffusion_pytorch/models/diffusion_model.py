@@ -164,18 +164,14 @@ class DiffusionModel(nn.Module):
             noise = randn(shape, generator=generator, device=weights.device, dtype=weights.dtype)
         elif noise.shape != shape:
             raise ValueError(f"noise must be {shape} for this request, got {tuple(noise.shape)}")
-        if step_noise is None and generator is not None and self._takes_parts:
+        ours = isinstance(self.sampler, VSampler | DiffusionSampler)  # others may take no parts
+        if step_noise is None and generator is not None and ours:
             step_noise = GaussianNoise(generator)
         chosen = {"solver": solver, "grid": grid, "noise": step_noise}
         cond |= {name: part for name, part in chosen.items() if part is not None}
         cond |= guided(guidance, cond)
         sounds = self.sample(noise, num_steps, show_progress=show_progress, **cond)
         return sounds[..., :length]
-
-    @property
-    def _takes_parts(self) -> bool:
-        """Whether the sampler is ours, which takes solvers and noise; others may not."""
-        return isinstance(self.sampler, VSampler | DiffusionSampler)
 
     def latent_shape(self, num_items: int, length: int) -> tuple[int, ...]:
         """Return the shape of the noise that becomes `num_items` sounds of `length` samples.
@@ -235,16 +231,16 @@ class DiffusionModel(nn.Module):
 def make_sampler(
     sampler_t: Callable[..., nn.Module] | None,
     net: nn.Module,
-    diffusion: nn.Module,
+    diffusion: Any,
     arguments: Mapping[str, Any],
 ) -> nn.Module:
     """Return the sampler of a model; without a choice, the one that fits its objective."""
     if sampler_t is None:
-        as_upstream = isinstance(diffusion, VDiffusion) or not hasattr(diffusion, "denoiser")
-        sampler_t = VSampler if as_upstream else DiffusionSampler
-    if isinstance(sampler_t, type) and issubclass(sampler_t, DiffusionSampler):
-        return sampler_t(diffusion, **arguments)
-    return sampler_t(net=net, **arguments)
+        if isinstance(diffusion, VDiffusion) or not hasattr(diffusion, "denoiser"):
+            return VSampler(net, **arguments)
+        return DiffusionSampler(diffusion, **arguments)
+    takes_objective = isinstance(sampler_t, type) and issubclass(sampler_t, DiffusionSampler)
+    return sampler_t(diffusion, **arguments) if takes_objective else sampler_t(net=net, **arguments)
 
 
 def guided(guidance: float | Guidance, cond: Mapping[str, Any]) -> dict[str, Any]:

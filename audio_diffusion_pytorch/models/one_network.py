@@ -12,14 +12,14 @@ def save_network_once(model: nn.Module) -> None:
 
     Files with a copy under each name, as of 0.1.3, load all the same.
     """
-    model.register_state_dict_post_hook(_keep_one_net)  # type: ignore[no-untyped-call]
-    model.register_load_state_dict_pre_hook(_share_one_net)  # type: ignore[no-untyped-call]
+    model.register_state_dict_post_hook(_keep_one_net)
+    model.register_load_state_dict_pre_hook(_share_one_net)
 
 
 def _aliases(model: nn.Module) -> list[str]:
     """Return the names under which the one network is registered a second and third time."""
     net, sampler = model.net, model.sampler
-    parts = {"diffusion.": model.diffusion, "sampler.": sampler}
+    parts: dict[str, Any] = {"diffusion.": model.diffusion, "sampler.": sampler}
     parts["sampler.diffusion."] = getattr(sampler, "diffusion", None)
     return [f"{name}net." for name, part in parts.items() if getattr(part, "net", None) is net]
 
