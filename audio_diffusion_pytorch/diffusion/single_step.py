@@ -18,6 +18,8 @@ from .exponential import Levels, first_order_step, gains, levels_between
 from .multistep import Nodes, moments
 
 Start = Literal["euler", "heun", "rk4"]
+WIDE = 2.0
+"""Rise of lambda in a step from which Heun's published weight amplifies its error too much."""
 
 
 def heun_step(
@@ -34,7 +36,8 @@ def heun_step(
     By the trapezoidal rule on `d(x / alpha) = noise d(sigma / alpha)`, as published, the change
     `x0' - x0` gets the weight `alpha' (e^h - 1) / 2`, which explodes with the width of the step.
     By a straight line through the two guesses in lambda it is `alpha' (1 - (1 - e^(-h)) / h)`, at
-    most alpha', and of the same order. One net call more than the guess `clean` took.
+    most alpha', and of the same order. So steps wider than `WIDE` take the second weight. One net
+    call more than the guess `clean` took.
 
     Args:
         denoiser: Guesses the clean signal.
@@ -42,7 +45,7 @@ def heun_step(
         levels: The step.
         clean: The guess at its start.
         where: Elements to do so for, only inner ones; the others make a first-order step.
-        bounded: Take the second weight.
+        bounded: Take the second weight for every step.
 
     Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`; bounded:
     its exponential form, Hochbruck and Ostermann 2010, "Exponential integrators", section 2.
@@ -50,7 +53,8 @@ def heun_step(
     ahead = first_order_step(state.x, clean, levels)
     change = denoiser(ahead, state.next_time) - clean
     width = levels.safe_width
-    weight = moments(1, width)[0] if bounded else torch.expm1(width) / 2
+    by_line, by_slope = moments(1, width)[0], torch.expm1(width) / 2
+    weight = by_line if bounded else torch.where(width > WIDE, by_line, by_slope)
     return torch.where(where, ahead + levels.next_alpha * weight * change, ahead).to(ahead.dtype)
 
 

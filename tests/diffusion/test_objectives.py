@@ -254,7 +254,7 @@ def test_a_perfect_answer_has_no_loss(head, schedule):
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("weight", [None, MinSNR(), LearnedUncertainty()], ids=str)
+@pytest.mark.parametrize("weight", [None, MinSNR(), LearnedUncertainty()], ids=lambda weight: type(weight).__name__)
 def test_loss_and_gradient_are_finite_at_both_ends(head, schedule, weight):
     net = nn.Conv1d(1, 1, 1)
     x = tones()[:2]
