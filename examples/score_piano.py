@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from recipe import Trained, add_sampling_flags, load_run, sampling_asked
@@ -55,17 +56,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the start noise")
     options = parser.parse_args()
     trained = load_run(options.run, options.runs)
-    data, held_back = open_data(trained.config.data, trained.config.train.seed)
-    if held_back is None or data.label_table.columns != ("note", "velocity"):
-        raise ValueError(f"{trained.run.directory.name} was not trained on labelled piano notes")
     settings, sampling = sampling_asked(trained, options)
-    asked, real = [], []
-    for source, count in ((data, TRAINED), (held_back, HELD_BACK)):
-        for number in range(count):
-            clip = source[number * len(source) // count]
-            asked.append(clip.labels)
-            real.append(clip.audio)
-    labels, wanted = torch.stack(asked), torch.stack(real)[:, 0]
+    labels, wanted, data, held_back = notes_to_ask(trained)
     rate = data.sample_rate
     made = make_sounds(
         trained.model, len(labels), data.length, rate, options.steps or settings.steps,
@@ -103,6 +95,38 @@ def main() -> int:
     return int(any(row.verdict == "fail" for row in rows))
 
 
+class Asked(NamedTuple):
+    """The notes to ask for, `labels (n, 2)`, and the real ones `(n, t)`; where they are from."""
+
+    labels: torch.Tensor
+    real: torch.Tensor
+    data: AudioFolder
+    held_back: AudioFolder
+
+
+def notes_to_ask(trained: Trained) -> Asked:
+    """Return the notes, trained pairs before held-back ones.
+
+    Raises:
+        ValueError: The run was not trained on labelled piano notes.
+    """
+    data, held_back = open_data(trained.config.data, trained.config.train.seed)
+    if held_back is None or data.label_table.columns != ("note", "velocity"):
+        raise ValueError(f"{trained.run.directory.name} was not trained on labelled piano notes")
+    clips = [
+        source[number * len(source) // count]
+        for source, count in ((data, TRAINED), (held_back, HELD_BACK))
+        for number in range(count)
+    ]
+    labels = torch.stack([clip.labels for clip in clips])
+    return Asked(labels, torch.stack([clip.audio for clip in clips])[:, 0], data, held_back)
+
+
+def pitch_right(pitch: torch.Tensor, notes: list[int]) -> torch.Tensor:
+    """Return which pitches, Hz, are within 50 cents of the MIDI notes asked for."""
+    return cents(pitch, midi_to_hz(torch.tensor(notes))).abs() <= 50
+
+
 def words(trained: Trained, labels: torch.Tensor) -> list[tuple[int, str]]:
     """Return the MIDI note and the velocity of each row of labels."""
     decoded = [trained.labels.decode(row) for row in labels]
@@ -119,9 +143,8 @@ def measure(
 ) -> tuple[list[MetricRow], dict[str, float], torch.Tensor]:
     """Return the table, its figures by name, and the pitch heard in each note."""
     rate = data.sample_rate
-    notes = torch.tensor([note for note, _ in words(trained, labels)])
     pitch = estimate_pitch(made, rate).frequency
-    right = cents(pitch, midi_to_hz(notes)).abs() <= 50
+    right = pitch_right(pitch, [note for note, _ in words(trained, labels)])
     distance = log_spectral_distance(made, wanted)
     neighbours = neighbour_distance(trained, data, held_back)
     corpus = torch.cat([data[i].audio for i in range(len(data))])

@@ -11,6 +11,7 @@ import inspect
 import pickle
 import pkgutil
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,12 +20,43 @@ from torch import Generator, Tensor
 
 import audio_diffusion_pytorch as adp
 from audio_diffusion_pytorch import protocols
-from audio_diffusion_pytorch.diffusion import Distribution, HalfCircle, Schedule, sample
+from audio_diffusion_pytorch.diffusion import (
+    ClassifierFreeGuidance,
+    Distribution,
+    Euler,
+    HalfCircle,
+    Schedule,
+    sample,
+)
+from audio_diffusion_pytorch.diffusion.guidance import BaseGuidance
+
+KNOWN = torch.randn(2, 1, 30, generator=Generator().manual_seed(3))
+MASK = torch.arange(30)[None, None] < 10
+
+
+def denoise(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+    """Guess a tenth of what is seen, moved by the label: no threshold is near."""
+    del time
+    return 0.1 * x + 0.01 * label[:, None, None].to(x)
+
 
 # How to make those that cannot be made without arguments, by dotted name below the package.
 ARGUMENTS: dict[str, Callable[[type], Any]] = {
     "autoencoders.companding.Companded": lambda cls: cls(adp.MDCT(8)),
     "autoencoders.transforms.MDCT": lambda cls: cls(8, channels=2),
+    "diffusion.constraints.continuation.Continuation": lambda cls: cls(KNOWN[..., :10], 30, 2),
+    "diffusion.constraints.repaint.RePaint": lambda cls: cls(KNOWN, MASK, 2),
+    "diffusion.constraints.replacement.Inpainting": lambda cls: cls(KNOWN, MASK),
+    "diffusion.guidance.adaptive_projected.AdaptiveProjectedGuidance": lambda cls: cls(3.0),
+    "diffusion.guidance.autoguidance.Autoguidance": lambda cls: cls(denoise, 2.0),
+    "diffusion.guidance.cfg_plus_plus.CFGPlusPlus": lambda cls: cls(0.6),
+    "diffusion.guidance.classifier_free.ClassifierFreeGuidance": lambda cls: cls(3.0),
+    "diffusion.guidance.interval.Interval": lambda cls: cls(ClassifierFreeGuidance(3.0), 0.2, 0.8),
+    "diffusion.guidance.rescale.Rescale": lambda cls: cls(ClassifierFreeGuidance(3.0)),
+    "diffusion.noise.BrownianNoise": lambda cls: cls(HalfCircle(), range(3)),
+    "diffusion.noise.GaussianNoise": lambda cls: cls(seeds=range(3)),
+    "diffusion.thresholding.DynamicThreshold": lambda cls: cls(ClassifierFreeGuidance(3.0)),
+    "diffusion.thresholding.StaticThreshold": lambda cls: cls(ClassifierFreeGuidance(3.0)),
     "diffusion.grids.even_levels.EvenLevels": lambda cls: cls(HalfCircle()),
     "diffusion.grids.explicit.ListSchedule": lambda cls: cls([1.0, 0.5, 0.0], interpolate=True),
     "diffusion.grids.exponential.ExponentialSchedule": lambda cls: cls(HalfCircle()),
@@ -80,7 +112,15 @@ TIME_SAMPLERS = below(Distribution)
 GRIDS = below(Schedule)
 SOLVERS = [name for name in answering("step") if name.startswith("diffusion.solvers.")]
 AUTOENCODERS = [name for name in answering("encode", "decode") if name.startswith("autoencoders.")]
+GUIDANCES = below(BaseGuidance)
+CONSTRAINTS = answering("plan", "apply")
+LOSS_WEIGHTS = [name for name in CLASSES if name.startswith("diffusion.weights.")]
+NOISE_SOURCES = [name for name in CLASSES if name.startswith("diffusion.noise.")]
 KINDS = {
+    "Guidance": GUIDANCES,
+    "Constraint": CONSTRAINTS,
+    "LossWeight": LOSS_WEIGHTS,
+    "NoiseSource": NOISE_SOURCES,
     "NoiseSchedule": NOISE_SCHEDULES,
     "Parameterization": PARAMETERIZATIONS,
     "TimeSampler": TIME_SAMPLERS,
@@ -177,6 +217,67 @@ def test_solver_order_is_declared(name):
     solver = made(name)
     assert solver.order is None or solver.order >= 1
     assert isinstance(solver, protocols.Solver)
+
+
+@pytest.mark.parametrize("name", GUIDANCES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_guidance_changes_nothing_where_the_condition_changes_nothing(name, dtype):
+    """Whatever the kind: two equal guesses leave nothing to move away from."""
+    label = torch.tensor([1.0, 2.0])
+    noise = torch.randn(2, 1, 30, generator=seeded(1), dtype=dtype)
+    plain, guided = (
+        sample(denoiser, noise, torch.linspace(1, 0, 6), Euler(), HalfCircle())
+        for denoiser in (
+            lambda x, time: denoise(x, time, label=label),
+            made(name)(denoise, {"label": label}, {"label": label}),
+        )
+    )
+    assert guided.dtype == dtype
+    torch.testing.assert_close(guided, plain)
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_constraint_plans_a_walk_and_keeps_what_is_known(name):
+    """The plan goes on from where it is, visits every time, ends at the last; the end is kept."""
+    constraint, times = made(name), torch.linspace(1, 0, 6)
+    assert isinstance(constraint, protocols.Constraint)
+    plan = list(constraint.plan(times))
+    assert plan[0][0] == 0 and plan[-1][1] == 5
+    assert all(before[1] == after[0] for before, after in pairwise(plan))
+    assert {there for _, there in plan} >= {1, 2, 3, 4, 5}
+    noise = torch.randn(2, 1, 30, generator=seeded(1))
+    result = sample(
+        lambda x, time: 0.1 * x, noise, times, Euler(), HalfCircle(), constraint=constraint
+    )
+    assert torch.equal(result[..., :10], KNOWN[..., :10])
+    assert not torch.equal(result[..., 10:], KNOWN[..., 10:])
+
+
+@pytest.mark.parametrize("name", LOSS_WEIGHTS)
+def test_loss_weight(name):
+    """One finite loss for each, which rises with the error, up to infinite log-SNRs."""
+    weight = made(name)
+    log_snr = torch.tensor([-torch.inf, -8.0, 0.0, 8.0, torch.inf], dtype=torch.float64)
+    c_out = -torch.sigmoid(-log_snr).sqrt()  # of a velocity
+    losses = torch.linspace(0.5, 1.5, 5, dtype=torch.float64)
+    weighted = weight(losses, log_snr, c_out)
+    assert weighted.shape == (5,) and weighted.isfinite().all()
+    assert (weight(losses + 1, log_snr, c_out) >= weighted).all()
+    assert (weight(losses + 1, log_snr, c_out) > weighted).any()
+
+
+@pytest.mark.parametrize("name", NOISE_SOURCES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_noise_source(name, dtype):
+    """Unit variance, the type of the signal, and the same again from the same seeds."""
+    x = torch.zeros(3, 2, 4000, dtype=dtype)
+    time, next_time = torch.full((3,), 0.7), torch.full((3,), 0.4)
+    noise = made(name)(x, time, next_time)
+    assert noise.shape == x.shape and noise.dtype == dtype
+    assert noise.std().item() == pytest.approx(1, abs=0.03)
+    assert noise.mean().item() == pytest.approx(0, abs=0.03)
+    assert torch.equal(noise, made(name)(x, time, next_time))
+    assert not torch.equal(noise[0], noise[1])
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
