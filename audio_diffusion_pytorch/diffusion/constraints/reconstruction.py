@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audio_diffusion_pytorch.protocols import Denoise, Denoiser, Guidance
+from audio_diffusion_pytorch.protocols import (
+    Denoise,
+    Denoiser,
+    Guidance,
+    NoiseSchedule,
+    State,
+    StepDenoiser,
+)
 
 from .masks import check_fit, check_mask, kept_at
 
@@ -64,7 +71,8 @@ class ReconstructionGuidance:
         denoise: Denoise,
         cond: Mapping[str, Any] | None = None,
         null_cond: Mapping[str, Any] | None = None,
-    ) -> Denoiser:
+        /,
+    ) -> ReconstructingDenoiser:
         """Return the denoiser that meets the known part.
 
         Args:
@@ -73,12 +81,11 @@ class ReconstructionGuidance:
             null_cond: Replaces the same names for an unconditional guess, if `guidance` makes one.
         """
         if self.guidance is not None:
-            inner: Denoiser = self.guidance(denoise, cond or {}, null_cond or {})
-        else:
-            inner = partial(denoise, **(cond or {}))
-        return partial(self._correct, inner)
+            return ReconstructingDenoiser(self, self.guidance(denoise, cond or {}, null_cond or {}))
+        return ReconstructingDenoiser(self, partial(denoise, **cond) if cond else denoise)
 
-    def _correct(self, denoiser: Denoiser, x: Tensor, time: Tensor) -> Tensor:
+    def correct(self, denoiser: Denoiser, x: Tensor, time: Tensor) -> Tensor:
+        """Return the guess of `denoiser` for `x (b, c, *t)`, corrected."""
         check_fit(self.known, self.mask, x)
         kept = kept_at(self.mask, time, x)
         if torch.is_inference_mode_enabled():
@@ -101,6 +108,28 @@ class ReconstructionGuidance:
         correction = _solve(covariance, residual, kept, self.iterations)
         says_nothing = time.reshape(len(time), -1).amin(1) >= 1
         return torch.where(_items(says_nothing, x), clean, clean + correction)
+
+
+class ReconstructingDenoiser:
+    """A `Denoiser (x, time) -> x0` that meets a known part; made by `ReconstructionGuidance`.
+
+    Args:
+        guidance: What to meet.
+        inner: Makes the guess that is corrected.
+    """
+
+    def __init__(self, guidance: ReconstructionGuidance, inner: Denoiser) -> None:
+        self.guidance, self.inner = guidance, inner
+
+    def __call__(self, x: Tensor, time: Tensor, /) -> Tensor:
+        """Return the corrected guess of the shape of `x (b, c, *t)`."""
+        return self.guidance.correct(self.inner, x, time)
+
+    def for_step(self, state: State, schedule: NoiseSchedule) -> Denoiser:
+        """Return the denoiser for a step: the guidance inside may want to know where it goes."""
+        if not isinstance(self.inner, StepDenoiser):
+            return self
+        return ReconstructingDenoiser(self.guidance, self.inner.for_step(state, schedule))
 
 
 def _solve(
