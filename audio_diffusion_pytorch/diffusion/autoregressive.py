@@ -194,34 +194,28 @@ class ARVSampler(Sampler):
         denoiser: Denoiser = partial(self._denoise, **cond)
         if guidance is not None:
             denoiser = guidance(self._denoise, cond, null_cond or {})
-        noise = GaussianNoise(generator)
+        walk = partial(self._walk, denoiser, generator)
         split, noisy = self.split_length, self.num_noisy
-
-        def walk(x: Tensor, times: Tensor) -> Tensor:
-            times = times.expand(-1, num_items, -1, -1)
-            return sample(denoiser, x, times, self.solver, HalfCircle(), noise=noise)
-
-        context = start[..., start.shape[-1] - min(start.shape[-1], self.length - noisy * split) :]
+        seen = min(start.shape[-1], self.length - noisy * split)
+        context = start[..., start.shape[-1] - seen :]
         window = walk(*self._first_window(context, num_steps, generator))
-        done = torch.cat([start, window[..., context.shape[-1] :]], dim=-1)
-        shifts = num_chunks - (done.shape[-1] // split - noisy)
+        done = torch.cat([start, window[..., seen:]], dim=-1)
         if done.shape[-1] >= num_chunks * split:
             return done[..., : num_chunks * split]
-        ladder = self.ladder(-(-num_steps // self.num_splits)).to(done)
-        # The parts at its end were clean only to be lifted onto the ladder.
+        # The last parts were made clean only to be lifted onto the ladder.
         window, done = done[..., -self.length :], done[..., : -noisy * split]
+        ladder = self.ladder(-(-num_steps // self.num_splits)).to(done.device)
         alpha, sigma = levels_at(HalfCircle(), ladder[0], window)
-        fresh = randn(window.shape, generator=generator, device=done.device, dtype=done.dtype)
-        window = alpha * window + sigma * fresh
+        window = alpha * window + sigma * _noise_like(window, self.length, generator)
         parts = [done]
-        for shift in tqdm(range(shifts), disable=not show_progress, desc="shifts"):
+        left = num_chunks - done.shape[-1] // split
+        for shift in tqdm(range(left), disable=not show_progress, desc="shifts"):
+            if shift > 0:
+                fresh = _noise_like(window, split, generator)
+                window = torch.cat([window[..., split:], fresh], dim=-1)
             window = walk(window, ladder)
-            begin = self.length - noisy * split
-            parts.append(window[..., begin : begin + split])
-            if shift < shifts - 1:
-                shape = (*window.shape[:-1], split)
-                new = randn(shape, generator=generator, device=done.device, dtype=done.dtype)
-                window = torch.cat([window[..., split:], new], dim=-1)
+            finished = self.length - noisy * split
+            parts.append(window[..., finished : finished + split])
         return torch.cat(parts, dim=-1)
 
     def ladder(self, steps: int) -> Tensor:
@@ -230,25 +224,31 @@ class ARVSampler(Sampler):
         The last is the first, moved by one part.
         """
         noisy = self.num_noisy
-        rungs = (
-            torch.linspace(1, 0, steps * noisy).reshape(noisy, steps).flip(0).T
-        )  # (steps, noisy)
-        last = torch.cat([rungs.new_zeros(1), rungs[0, :-1]])
-        levels = torch.cat([rungs, last[None]]).repeat_interleave(self.split_length, dim=-1)
-        clean = levels.new_zeros(steps + 1, self.length - levels.shape[-1])
+        rungs = torch.linspace(1, 0, steps * noisy).reshape(noisy, steps).flip(0)
+        after = torch.cat([torch.zeros(1), rungs[:-1, 0]])
+        levels = torch.cat([rungs, after[:, None]], dim=1).T  # (steps + 1, noisy)
+        levels = levels.repeat_interleave(self.split_length, dim=-1)
+        clean = torch.zeros(steps + 1, self.length - levels.shape[-1])
         return torch.cat([clean, levels], dim=-1)[:, None, None]
+
+    def _walk(
+        self, denoiser: Denoiser, generator: Generator | None, x: Tensor, times: Tensor
+    ) -> Tensor:
+        times = times.expand(-1, len(x), -1, -1)
+        noise = GaussianNoise(generator)
+        return sample(denoiser, x, times, self.solver, HalfCircle(), noise=noise)
 
     def _first_window(
         self, context: Tensor, num_steps: int, generator: Generator | None
     ) -> tuple[Tensor, Tensor]:
         """Return a window of `context` and noise, and the times that make the noise a signal."""
-        shape = (*context.shape[:-1], self.length - context.shape[-1])
-        drawn = randn(shape, generator=generator, device=context.device, dtype=context.dtype)
+        seen = context.shape[-1]
         exact = torch.promote_types(context.dtype, torch.float32)
         times = torch.linspace(1, 0, num_steps + 1, device=context.device, dtype=exact)
         times = times[:, None, None, None].repeat(1, 1, 1, self.length)
-        times[..., : context.shape[-1]] = 0
-        return torch.cat([context, drawn], dim=-1), times
+        times[..., :seen] = 0
+        fresh = _noise_like(context, self.length - seen, generator)
+        return torch.cat([context, fresh], dim=-1), times
 
     def _check(
         self, num_items: int, num_chunks: int, num_steps: int, start: Tensor | None
@@ -262,11 +262,8 @@ class ARVSampler(Sampler):
         if start is None:
             weights = next(self.net.parameters(), torch.empty(0))
             return weights.new_empty(num_items, self.in_channels, 0).detach()
-        if (
-            start.ndim != 3
-            or start.shape[0] not in (1, num_items)
-            or (start.shape[1] != self.in_channels)
-        ):
+        fits = (1, self.in_channels), (num_items, self.in_channels)
+        if start.ndim != 3 or tuple(start.shape[:2]) not in fits:
             raise ValueError(
                 f"start must be ({num_items} or 1, {self.in_channels}, t), got {tuple(start.shape)}"
             )
@@ -285,6 +282,12 @@ class ARVSampler(Sampler):
     def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         net = partial(append_level, self.net)
         return denoise(net, HalfCircle(), VPrediction(), x, time, **cond)
+
+
+def _noise_like(x: Tensor, length: int, generator: Generator | None) -> Tensor:
+    """Return noise `(b, c, length)` for a signal of another length."""
+    shape = (*x.shape[:-1], length)
+    return randn(shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
 def check_splits(length: int, num_splits: int) -> int:

@@ -325,3 +325,14 @@ def test_bad_input_is_refused_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_half_precision_keeps_its_levels_exact():
+    """Levels in bfloat16 would stand still for several steps of a long ladder."""
+    net = LevelNet().to(torch.bfloat16)
+    sampler = ARVSampler(net, 2, 12, 2)
+    made = sampler(1, 4, 600, generator=seeded())
+    assert made.dtype == torch.bfloat16 and bool(made.isfinite().all())
+    ladder = sampler.ladder(300)
+    assert ladder.dtype == torch.float32
+    assert bool((ladder[:-1, 0, 0, -1].diff() < 0).all())
