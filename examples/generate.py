@@ -65,12 +65,10 @@ def main() -> None:
             seed=options.seed, labels=labels, show_progress=sys.stderr.isatty(),
             **sampling._asdict(),
         )  # fmt: skip
-        about = {"run": trained.run.directory.name, "seed": options.seed, "label": options.label,
-                 "sampler": settings.sampler, "grid": settings.grid,
-                 "guidance": settings.guidance, "guide": settings.guide}  # fmt: skip
+        about = {"run": trained.run.directory.name, "seed": options.seed, "label": options.label}
         reports = write_sounds(
             folder, made, subtype=options.subtype, peak_db=options.peak,
-            loudness_lufs=options.loudness, limiter=options.limiter, about=about,
+            loudness_lufs=options.loudness, limiter=options.limiter, about=about | vars(settings),
         )  # fmt: skip
         for report in reports:
             if not report.over_full_scale:  # else a warning has told it

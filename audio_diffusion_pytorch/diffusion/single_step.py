@@ -29,15 +29,15 @@ def heun_step(
     clean: Tensor,
     where: Tensor,
     *,
-    bounded: bool = False,
+    wide: float = WIDE,
 ) -> Tensor:
     """Return `x'` by Heun's method: a first-order step, and half of what the guess there changes.
 
     By the trapezoidal rule on `d(x / alpha) = noise d(sigma / alpha)`, as published, the change
     `x0' - x0` gets the weight `alpha' (e^h - 1) / 2`, which explodes with the width of the step.
     By a straight line through the two guesses in lambda it is `alpha' (1 - (1 - e^(-h)) / h)`, at
-    most alpha', and of the same order. So steps wider than `WIDE` take the second weight. One net
-    call more than the guess `clean` took.
+    most alpha', and of the same order: steps wider than `wide` take it. One net call more than
+    the guess `clean` took.
 
     Args:
         denoiser: Guesses the clean signal.
@@ -45,7 +45,7 @@ def heun_step(
         levels: The step.
         clean: The guess at its start.
         where: Elements to do so for, only inner ones; the others make a first-order step.
-        bounded: Take the second weight for every step.
+        wide: Rise of lambda above which the second weight is taken: 0 always, infinity never.
 
     Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`; bounded:
     its exponential form, Hochbruck and Ostermann 2010, "Exponential integrators", section 2.
@@ -54,7 +54,7 @@ def heun_step(
     change = denoiser(ahead, state.next_time) - clean
     width = levels.safe_width
     by_line, by_slope = moments(1, width)[0], torch.expm1(width) / 2
-    weight = by_line if bounded else torch.where(width > WIDE, by_line, by_slope)
+    weight = torch.where(width > wide, by_line, by_slope)
     return torch.where(where, ahead + levels.next_alpha * weight * change, ahead).to(ahead.dtype)
 
 
@@ -158,7 +158,7 @@ def started(
         return x
     denoiser, state, schedule = ask
     if start == "heun":
-        better = heun_step(denoiser, state, levels, clean, missing, bounded=True)
+        better = heun_step(denoiser, state, levels, clean, missing, wide=0.0)
     else:
         better = rk4_step(denoiser, state, schedule, levels, clean, missing)
     return torch.where(missing, better, x)

@@ -152,7 +152,9 @@ def recipe() -> ModuleType:
     spec = importlib.util.spec_from_file_location("recipe_under_test", EXAMPLES / "recipe.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)  # as for a script: what stands beside it can be imported
+        spec.loader.exec_module(module)
     return module
 
 

@@ -52,7 +52,7 @@ class KarrasSampler(SigmaSampler):
         """Return Heun's method, behind the churn of a walk of `num_steps`."""
         gamma = min(self.s_churn / num_steps, sqrt(2) - 1)
         if gamma == 0:
-            return Heun()
+            return Heun(as_published=True)
         return Churn(gamma, self.s_tmin, self.s_tmax, self.s_noise)
 
 
@@ -85,4 +85,4 @@ class Churn:
         spread = (raised**2 - level**2).clamp_min(0).sqrt() * alpha * self.s_noise
         x: Tensor = state.x
         x = x + lift(spread, x).to(x.dtype) * noise(x, state.time, higher)
-        return Heun().step(denoiser, replace(state, x=x, time=higher), schedule, noise)
+        return Heun(as_published=True).step(denoiser, replace(state, x=x, time=higher), schedule, noise)
