@@ -10,11 +10,18 @@ from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.autoencoders.latents import LatentNormalizer
 from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
-from audio_diffusion_pytorch.diffusion.noise import GaussianNoise
+from audio_diffusion_pytorch.diffusion.noise import BrownianNoise, GaussianNoise
 from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
 from audio_diffusion_pytorch.diffusion.samplers import DiffusionSampler, VSampler
 from audio_diffusion_pytorch.ops.random import randn
-from audio_diffusion_pytorch.protocols import Autoencoder, Grid, Guidance, NoiseSource, Solver
+from audio_diffusion_pytorch.protocols import (
+    Autoencoder,
+    Constraint,
+    Grid,
+    Guidance,
+    NoiseSource,
+    Solver,
+)
 
 from .one_network import save_network_once
 
@@ -164,14 +171,27 @@ class DiffusionModel(nn.Module):
             noise = randn(shape, generator=generator, device=weights.device, dtype=weights.dtype)
         elif noise.shape != shape:
             raise ValueError(f"noise must be {shape} for this request, got {tuple(noise.shape)}")
-        ours = isinstance(self.sampler, VSampler | DiffusionSampler)  # others may take no parts
-        if step_noise is None and generator is not None and ours:
-            step_noise = GaussianNoise(generator)
+        if step_noise is None and generator is not None:
+            step_noise = self._path(generator, cond.get("constraint"))
         chosen = {"solver": solver, "grid": grid, "noise": step_noise}
         cond |= {name: part for name, part in chosen.items() if part is not None}
         cond |= guided(guidance, cond)
         sounds = self.sample(noise, num_steps, show_progress=show_progress, **cond)
         return sounds[..., :length]
+
+    def _path(self, generator: Generator, constraint: Constraint | None) -> NoiseSource | None:
+        """Return what a stochastic solver draws from a generator: one path, whatever the steps.
+
+        A constraint may come to a level twice and wants fresh noise there; samplers that are not
+        ours may take none.
+        """
+        schedule = getattr(self.diffusion, "schedule", None)
+        if not isinstance(self.sampler, VSampler | DiffusionSampler) or schedule is None:
+            return None
+        if constraint is not None:
+            return GaussianNoise(generator)
+        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+        return BrownianNoise(schedule, int(seed))
 
     def latent_shape(self, num_items: int, length: int) -> tuple[int, ...]:
         """Return the shape of the noise that becomes `num_items` sounds of `length` samples.
