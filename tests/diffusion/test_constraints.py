@@ -145,7 +145,7 @@ def test_repaint_meets_the_exact_conditional():
     """50 steps and 20 visits: mean 1.35 within 0.05, deviation 0.436 within 0.06."""
     mean, std = second_given_first(RePaint(KNOWN, KEEP, visits=20))
     assert abs(mean - MEAN) < 0.05 and abs(std - STD) < 0.06
-    assert (mean, std) == pytest.approx((1.314, 0.410), abs=0.005)  # what its docstring says
+    assert (mean, std) == pytest.approx((1.317, 0.406), abs=0.002)  # what its docstring says
 
 
 def test_replacement_alone_is_biased_at_any_number_of_steps():
@@ -168,13 +168,13 @@ def test_repaint_is_right_with_solvers_that_remember(solver):
     assert abs(mean - MEAN) < 0.05 and abs(std - STD) < 0.06
 
 
-def test_reconstruction_meets_the_exact_conditional_in_a_single_walk():
+def test_reconstruction_meets_the_exact_conditional():
     guided = ReconstructionGuidance(KNOWN, KEEP)
-    mean, std = second_given_first(Inpainting(KNOWN, KEEP), Heun(), steps=200, guided=guided)
+    mean, std = second_given_first(Inpainting(KNOWN, KEEP), Heun(), guided=guided)
     assert (mean, std) == pytest.approx((MEAN, STD), abs=0.02)
     # A few visits wash out the one step from pure noise that could not be guided.
-    mean, std = second_given_first(RePaint(KNOWN, KEEP, 4), Heun(), steps=20, guided=guided)
-    assert (mean, std) == pytest.approx((MEAN, STD), abs=0.03)
+    mean, std = second_given_first(RePaint(KNOWN, KEEP, 3), Heun(), guided=guided)
+    assert (mean, std) == pytest.approx((MEAN, STD), abs=0.001)
 
 
 def test_reconstruction_solves_for_the_exact_guess():

@@ -28,13 +28,14 @@ class ReconstructionGuidance:
     noisy one (Tweedie). So what the known part k says of the unknown part u is
     `J_uk J_kk^-1 (known - guess)_k`, solved by conjugate gradients; each iteration costs a backward
     pass through the net, and the unknown factor cancels. For Gaussian data this is exact given
-    enough iterations, in a single walk, where `RePaint` needs tens of visits; for others it takes
-    the data to be Gaussian around the guess.
+    enough iterations, where `RePaint` alone needs tens of visits; other data are taken to be
+    Gaussian around the guess.
 
-    Use it with `Inpainting(known, mask)` as the constraint, which keeps the known part bit for bit,
-    or with `RePaint` and few visits.
-
-    At time 1 nothing is known of the signal yet, and the guess is left as it is.
+    Use it with a constraint that keeps the known part bit for bit: `RePaint(known, mask, 3)`, or
+    `Inpainting(known, mask)` for a single walk. At time 1 the state says nothing of the signal, so
+    the guess is left as it is there; visits wash that step out. On sequences with correlation 0.8
+    of neighbours, half of one known, the worst covariance is 0.13 off the variance 1 with 10
+    visits, 0.028 with 80, and 0.014 with 3 visits and 2 iterations, at a twentieth of the calls.
 
     It is a `Guidance`; called on a bound denoiser alone it wraps just that:
     `ReconstructionGuidance(known, mask)(denoiser)`.
