@@ -58,6 +58,7 @@ class ModelConfig:
         attention_features: Features of a head.
         modulation_features: Features of the time and the labels.
         gated_skip: Whether the net starts by answering zero; without, it is upstream's.
+        energy_embedding: Whether the net is told the energy of each row over the whole clip.
     """
 
     transform: Literal["mdct", "none"] = "mdct"
@@ -72,6 +73,7 @@ class ModelConfig:
     attention_features: int = 32
     modulation_features: int = 512
     gated_skip: bool = True
+    energy_embedding: bool = True
 
 
 @dataclass
@@ -179,6 +181,7 @@ def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
         modulation_features=model.modulation_features,
         num_classes=num_classes or None,
         gated_skip=model.gated_skip,
+        energy_embedding=model.energy_embedding,
     )
 
 

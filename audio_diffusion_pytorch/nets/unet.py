@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch.nn import (
     ClassEmbedding,
+    EnergyEmbedding,
     FixedEmbedding,
     TimeEmbedding,
     crop_to,
@@ -58,6 +59,8 @@ class UNetV0(nn.Module):
             none of it at the start, in place of upstream's identity there. A velocity hardly
             resembles its noisy input, so the identity has to be unlearnt first: with the gate the
             loss starts at that of answering zero. Not loadable from upstream's weights.
+        energy_embedding: whether the energies of the input, of each channel and of all, modulate as
+            the time does. Normalisations hide them; they tell loudness and spectrum under noise.
         gradient_checkpointing: recompute each item in the backward pass: less memory, more time.
 
     Raises:
@@ -89,13 +92,16 @@ class UNetV0(nn.Module):
         num_classes: int | Sequence[int] | None = None,
         class_dropout: float = 0.1,
         gated_skip: bool = False,
+        energy_embedding: bool = False,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.in_channels = dim, in_channels
         self.out_channels = in_channels if out_channels is None else out_channels
         check_signal(self.in_channels, self.out_channels, use_text_conditioning)
-        check_modulation(use_modulation, use_time_conditioning, num_classes, gated_skip)
+        check_modulation(
+            use_modulation, use_time_conditioning, num_classes, gated_skip, energy_embedding
+        )
         levels = level_shapes(
             resnet_groups,
             channels=channels,
@@ -121,6 +127,9 @@ class UNetV0(nn.Module):
             None
             if num_classes is None
             else ClassEmbedding(num_classes, modulation_features, dropout=class_dropout)
+        )
+        self.energy_embedding = (
+            EnergyEmbedding(in_channels, modulation_features) if energy_embedding else None
         )
         tokens, width = embedding_max_length or 0, embedding_features or 0
         self.null_embedding = FixedEmbedding(tokens, width) if use_embedding_cfg else None
@@ -198,8 +207,8 @@ class UNetV0(nn.Module):
         contexts = padded_contexts(
             channels, self.context_channels, self.factors, batch, sizes, padded
         )
+        features = self._features(x, time, features, labels, generator)
         x = pad_to(x, padded)
-        features = self._features(batch, time, features, labels, generator)
         check_embedding(
             embedding, embedding_mask, batch, self.embedding_features, self.needs_embedding
         )
@@ -248,18 +257,22 @@ class UNetV0(nn.Module):
 
     def _features(
         self,
-        batch: int,
+        x: Tensor,
         time: Tensor | None,
         features: Tensor | None,
         labels: Tensor | None,
         generator: torch.Generator | None,
     ) -> Tensor | None:
-        """Sum what modulates: given features, time, labels; `(b, modulation_features)`."""
+        """Sum what modulates: given features, time, energy, labels; `(b, modulation_features)`."""
+        batch = x.shape[0]
         if features is not None:
             check_features(features, self.modulation_features, batch)
         if self.time_embedding is not None:
             time_features: Tensor = self.time_embedding(check_time(time, batch))
             features = time_features if features is None else features + time_features
+        if self.energy_embedding is not None:
+            energy: Tensor = self.energy_embedding(x)
+            features = energy if features is None else features + energy
         if labels is not None and self.class_embedding is None:
             raise ValueError("labels need a network with num_classes, got None: leave them")
         if features is None:

@@ -32,6 +32,7 @@ def check_modulation(
     use_time_conditioning: bool,
     num_classes: int | Sequence[int] | None,
     gated_skip: bool,
+    energy_embedding: bool,
 ) -> None:
     """Refuse what acts through the modulation (time, labels, the gate) where there is none."""
     require(
@@ -45,6 +46,11 @@ def check_modulation(
     require(
         use_modulation or not gated_skip,
         "gated_skip needs use_modulation=True, got False: time gates it",
+    )
+    require(
+        use_modulation or not energy_embedding,
+        "energy_embedding needs use_modulation=True, got False: energies act through the "
+        "modulation",
     )
 
 

@@ -8,6 +8,7 @@ from .conv import conv_nd as conv_nd
 from .embeddings import FixedEmbedding as FixedEmbedding
 from .embeddings import NumberEmbedder as NumberEmbedder
 from .embeddings import TimeEmbedding as TimeEmbedding
+from .energy_embedding import EnergyEmbedding as EnergyEmbedding
 from .modulation import InjectChannels as InjectChannels
 from .modulation import MergeCat as MergeCat
 from .modulation import MergeGated as MergeGated
@@ -23,6 +24,7 @@ __all__ = [
     "ClassEmbedding",
     "ConvBlock",
     "Downsample",
+    "EnergyEmbedding",
     "FixedEmbedding",
     "InjectChannels",
     "MergeCat",

@@ -226,6 +226,7 @@ EXAMPLES: dict[str, Example] = {
     "nn.embeddings.FixedEmbedding": Example(lambda cls: cls(6, 3), (2, 5, 3)),
     "nn.embeddings.NumberEmbedder": Example(lambda cls: cls(6, 8), (4,)),
     "nn.embeddings.TimeEmbedding": Example(lambda cls: cls(6), (4,)),
+    "nn.energy_embedding.EnergyEmbedding": Example(lambda cls: cls(4, 8), (2, 4, 10)),
     "nn.modulation.InjectChannels": Example(
         lambda cls: cls(1, 4, 3), (2, 4, 10), lambda m, x: m(x, x[:, :3])
     ),
