@@ -174,6 +174,9 @@ class Constraint(Protocol):
 class Autoencoder(Protocol):
     """A space to work in: a learnt code, or an exact transform (which has no weights).
 
+    One whose frames see more than their own samples may say how many more on either side, in an
+    attribute `reach` (`num_bins // 2` for `MDCT`; 0 where there is none): what `inpaint` must know.
+
     Attributes:
         latent_channels: Channels of `z`.
         downsample_factor: Audio samples per latent frame.

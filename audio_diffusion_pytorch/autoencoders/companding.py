@@ -38,6 +38,7 @@ class Companded(nn.Module):
         self.latent_channels = autoencoder.latent_channels
         self.downsample_factor = autoencoder.downsample_factor
         self.sample_rate = autoencoder.sample_rate
+        self.reach: int = getattr(autoencoder, "reach", 0)
 
     def encode(
         self, x: Tensor, *, sample: bool = False, generator: Generator | None = None

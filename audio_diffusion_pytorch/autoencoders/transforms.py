@@ -46,6 +46,7 @@ class MDCT(nn.Module):
         self.sample_rate = sample_rate
         self.latent_channels = channels * num_bins
         self.downsample_factor = num_bins
+        self.reach = num_bins // 2  # samples that a frame's window covers beyond its own, each way
         # Not a buffer: `.to(bfloat16)` would blur it for good.
         self._cosines = cosine_matrix(num_bins).to(torch.float32)
 
