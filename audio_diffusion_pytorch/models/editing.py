@@ -1,17 +1,17 @@
 """Editing sounds with a trained model: fill gaps, go on, vary, make any length.
 
 All of them work in the model's own space: raw samples, or the frames of its autoencoder. There the
-samples that are kept rule whole frames only, so what is made begins up to `downsample_factor +
-reach` samples inside the kept part; the result has the kept samples themselves, bit for bit.
+samples that are kept rule whole frames only, so making begins up to `downsample_factor + reach`
+samples inside the kept part. The result has the kept samples themselves, bit for bit, and where the
+made sound missed them at the edge it is led on from them over half a frame (`join`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from audio_diffusion_pytorch.diffusion import (
@@ -23,11 +23,12 @@ from audio_diffusion_pytorch.diffusion import (
     keep_frames,
 )
 from audio_diffusion_pytorch.diffusion import vary as vary_signal
-from audio_diffusion_pytorch.diffusion.samplers.walk import times_of
 from audio_diffusion_pytorch.ops.random import randn_like
-from audio_diffusion_pytorch.protocols import Denoiser, Grid, Guidance, NoiseSchedule, Solver
+from audio_diffusion_pytorch.protocols import Grid, Guidance, Solver
 
 from .diffusion_model import DiffusionModel, guided
+from .edit_parts import check_mask, encode_audio, evaluating, frame_of, model_walk, span_frames
+from .joining import join
 
 
 def inpaint(
@@ -69,9 +70,9 @@ def inpaint(
         ValueError: If the audio is not `(b, c, t)` or the mask does not fit it, the normaliser was
             not fitted, or the model is not of one axis; as `RePaint`.
     """
-    z = _encode(model, audio)
-    mask = _check_mask(mask, audio)
-    hop, reach = _frame(model)
+    z = encode_audio(model, audio)
+    mask = check_mask(mask, audio)
+    hop, reach = frame_of(model)
     frames = keep_frames(mask, z.shape[-1], hop, reach).to(z.device)
     chosen = cond | guided(guidance, cond)
     if iterations:
@@ -88,8 +89,8 @@ def inpaint(
         noise=GaussianNoise(generator),
         **chosen,
     )
-    kept = mask if mask.dtype == torch.bool else mask >= 1
-    return torch.where(kept.to(audio.device), audio, made[..., : audio.shape[-1]].to(audio))
+    kept = (mask if mask.dtype == torch.bool else mask >= 1).to(audio.device)
+    return join(audio, made[..., : audio.shape[-1]].to(audio), kept, hop // 2)
 
 
 def continue_audio(
@@ -135,7 +136,7 @@ def continue_audio(
             holds fewer than 2 frames; as `inpaint`.
     """
     given = audio.shape[-1]
-    z = _encode(model, audio)
+    z = encode_audio(model, audio)
     if length < given:
         raise ValueError(
             f"length counts the given {given} samples too, so it must be at least that, got "
@@ -143,28 +144,29 @@ def continue_audio(
         )
     if length == given:
         return audio.clone()
-    hop, reach = _frame(model)
+    hop, reach = frame_of(model)
     whole = given if hop == 1 else (given - reach) // hop  # frames that see given samples only
     if whole < 1:
         raise ValueError(
             f"a beginning must hold at least {hop + reach} samples, a frame of the model and what "
             f"it sees, got {given}: give more of it"
         )
-    walk = _walk(model, z, num_steps, solver, grid, generator, guidance, cond)
-    with _evaluating(model):
+    walk = model_walk(model, z, num_steps, solver, grid, generator, guidance, cond)
+    with evaluating(model):
         made = continue_signal(
             **walk._asdict(),
             prefix=z[..., :whole],
             length=-(-length // hop),
-            span=_span_frames(span, hop),
+            span=span_frames(span, hop),
             overlap=overlap,
             visits=visits,
             jump=jump,
             iterations=iterations,
             show_progress=show_progress,
         )
-        sound = model.decode(made).to(audio)
-    return torch.cat([audio, sound[..., given:length]], -1)
+        sound = model.decode(made)[..., :length].to(audio)
+    kept = (torch.arange(length, device=audio.device) < given)[None, None]
+    return join(F.pad(audio, (0, length - given)), sound, kept, hop // 2)
 
 
 def generate_long(
@@ -214,12 +216,12 @@ def generate_long(
     weights = next(model.parameters())
     shape = model.latent_shape(num_items, length)
     like = torch.empty(shape, device=weights.device, dtype=weights.dtype)
-    walk = _walk(model, like, num_steps, solver, grid, generator, guidance, cond)
-    with _evaluating(model):
+    walk = model_walk(model, like, num_steps, solver, grid, generator, guidance, cond)
+    with evaluating(model):
         made = generate_spans(
             **walk._asdict(),
             shape=shape,
-            span=_span_frames(span, _frame(model)[0]),
+            span=span_frames(span, frame_of(model)[0]),
             overlap=overlap,
             visits=visits,
             jump=jump,
@@ -262,122 +264,10 @@ def vary(
     Raises:
         ValueError: If the strength leaves 0..1; as `inpaint`.
     """
-    z = _encode(model, audio)
-    walk = _walk(model, z, num_steps, solver, grid, generator, guidance, cond)
-    with _evaluating(model):
+    z = encode_audio(model, audio)
+    walk = model_walk(model, z, num_steps, solver, grid, generator, guidance, cond)
+    with evaluating(model):
         made = vary_signal(
             **walk._asdict(), signal=z, strength=strength, show_progress=show_progress
         )
         return model.decode(made)[..., : audio.shape[-1]].to(audio)
-
-
-class _Walk(NamedTuple):
-    """What `continue_signal`, `generate_spans` and `vary` of `diffusion` take alike."""
-
-    denoiser: Denoiser
-    times: Tensor
-    solver: Solver
-    schedule: NoiseSchedule
-    noise: GaussianNoise
-
-
-def _walk(
-    model: DiffusionModel,
-    z: Tensor,
-    num_steps: int,
-    solver: Solver | None,
-    grid: Grid | None,
-    generator: Generator | None,
-    guidance: float | Guidance,
-    cond: Mapping[str, Any],
-) -> _Walk:
-    """Return how a model samples `z`: its objective's denoiser, guided, with its own sampler's."""
-    method, sampler = model.diffusion, model.sampler
-    if not hasattr(method, "denoiser") or not hasattr(sampler, "solver"):
-        raise ValueError(
-            f"this edit needs an objective with a denoiser and a sampler with a solver, got "
-            f"{type(method).__name__} and {type(sampler).__name__}: use VDiffusion, FlowDiffusion "
-            "or KDiffusion"
-        )
-    if solver is None:
-        solver = sampler.solver
-    if grid is None:
-        grid = sampler.grid if hasattr(sampler, "grid") else sampler.schedule
-    chosen = guided(guidance, cond)
-    bound = {name: part for name, part in cond.items() if name != "null_cond"}
-    denoiser: Denoiser = method.denoiser(**bound)
-    if chosen:
-        denoiser = chosen["guidance"](
-            lambda x, time, **named: method.denoiser(**named)(x, time),
-            bound,
-            chosen["null_cond"] or {},
-        )
-    times = times_of(grid, num_steps, None, z)[:, 0]
-    return _Walk(denoiser, times, solver, method.schedule, GaussianNoise(generator))
-
-
-@contextmanager
-def _evaluating(model: DiffusionModel) -> Iterator[None]:
-    """Put a model into evaluation mode for a while, without gradients."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
-
-
-def _encode(model: DiffusionModel, audio: Tensor) -> Tensor:
-    """Return the audio in the model's space, on its device.
-
-    Raises:
-        ValueError: If the audio is not `(b, c, t)` or the model not of one axis; as `encode`.
-    """
-    if model.dim != 1 or audio.ndim != 3 or 0 in audio.shape or not audio.is_floating_point():
-        raise ValueError(
-            f"editing takes audio (b, c, t) of floats and a model with dim=1, got "
-            f"{tuple(audio.shape)} of {audio.dtype} and dim={model.dim}"
-        )
-    if model.autoencoder is None and model.channels not in (None, audio.shape[1]):
-        raise ValueError(
-            f"the model makes {model.channels} channels, got audio of {audio.shape[1]}: mix it "
-            "down or repeat it"
-        )
-    return model.encode(audio.to(next(model.parameters(), audio)))
-
-
-def _frame(model: DiffusionModel) -> tuple[int, int]:
-    """Return the samples of a frame, and how many more it sees on either side."""
-    space = model.autoencoder
-    return (1, 0) if space is None else (space.downsample_factor, getattr(space, "reach", 0))
-
-
-def _span_frames(span: int, hop: int) -> int:
-    """Return the frames of a span.
-
-    Raises:
-        ValueError: If there are fewer than 2.
-    """
-    if span < 2 * hop:
-        raise ValueError(
-            f"a span must hold at least 2 frames, {2 * hop} samples of this model, got {span}: "
-            "take the length that it was trained on"
-        )
-    return span // hop
-
-
-def _check_mask(mask: Tensor, audio: Tensor) -> Tensor:
-    """Return the mask as `(b or 1, 1, t)`.
-
-    Raises:
-        ValueError: If it does not broadcast to `(b, 1, t)`.
-    """
-    batch, _, length = audio.shape
-    axes = (1,) * (3 - mask.ndim) + tuple(mask.shape)
-    if len(axes) != 3 or axes[0] not in (1, batch) or axes[1] != 1 or axes[2] not in (1, length):
-        raise ValueError(
-            f"the mask must have shape ({batch} or 1, 1, {length}) for audio of shape "
-            f"{tuple(audio.shape)}, got {tuple(mask.shape)}"
-        )
-    return mask.reshape(axes).expand(-1, -1, length)
