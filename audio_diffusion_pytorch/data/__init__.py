@@ -16,6 +16,7 @@ from audio_diffusion_pytorch.data.report import DataReport as DataReport
 from audio_diffusion_pytorch.data.sampler import StreamSampler as StreamSampler
 from audio_diffusion_pytorch.data.save import SaveReport as SaveReport
 from audio_diffusion_pytorch.data.save import save_audio as save_audio
+from audio_diffusion_pytorch.data.source import read_recording as read_recording
 from audio_diffusion_pytorch.data.split import Split as Split
 from audio_diffusion_pytorch.data.split import split_files as split_files
 from audio_diffusion_pytorch.data.synthetic import SyntheticSound as SyntheticSound
@@ -40,6 +41,7 @@ __all__ = [
     "one_line_cause",
     "read_audio",
     "read_labels",
+    "read_recording",
     "save_audio",
     "split_files",
 ]

@@ -127,6 +127,14 @@ def open_source(path: Path, sample_rate: int, channels: int) -> AudioSource:
     return AudioSource(path, audio_info(path), sample_rate, channels)
 
 
+def read_recording(path: str | Path, sample_rate: int, channels: int) -> Tensor:
+    """A whole sound file as `(channels, t)` float32 at `sample_rate` Hz.
+
+    Resampled by soxr and mixed as clips of `AudioFolder` are; raises what `read_audio` raises.
+    """
+    return open_source(Path(path), sample_rate, channels).read_all()
+
+
 def cached_source(source: AudioSource, folder: Path) -> AudioSource:
     """The same sound, resampled once into a float WAV in `folder` and read from there.
 

@@ -54,6 +54,7 @@ from .session import Session as Session
 from .session import open_session as open_session
 from .sounds import MadeSounds as MadeSounds
 from .sounds import make_sounds as make_sounds
+from .sounds import timed_sounds as timed_sounds
 from .sounds import write_sounds as write_sounds
 from .train_config import TrainConfig as TrainConfig
 from .validation import Validation as Validation
@@ -118,6 +119,7 @@ __all__ = [
     "save_weights",
     "start_processes",
     "tee_console",
+    "timed_sounds",
     "versions",
     "write_sounds",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -119,6 +119,26 @@ def make_sounds(
         made.append(sounds.float().cpu())
     seconds = time.perf_counter() - began
     return MadeSounds(torch.cat(made), sample_rate, seconds, calls.stop(), steps)
+
+
+def timed_sounds(
+    model: DiffusionModel, make: Callable[[], Tensor], sample_rate: int, steps: int
+) -> MadeSounds:
+    """Return the sounds that `make` makes with a model, and what they cost.
+
+    Args:
+        model: Its network's calls are counted.
+        make: Returns audio `(n, c, t)`, such as an edit of a recording.
+        sample_rate: Hz.
+        steps: Sampler steps, to be told.
+    """
+    calls = _CallCounter(model.net)
+    began = time.perf_counter()
+    try:
+        audio = make().float().cpu()
+    finally:
+        count = calls.stop()
+    return MadeSounds(audio, sample_rate, time.perf_counter() - began, count, steps)
 
 
 def _step_noise(model: DiffusionModel, seeds: list[int]) -> NoiseSource | None:

@@ -16,7 +16,10 @@ SCRIPTS = [
     for path in sorted((ROOT / folder).glob("[!_]*.py"))
     if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 ]
-RECIPES = [*sorted((ROOT / "examples").glob("train_*.py")), ROOT / "examples" / "generate.py"]
+RECIPES = [
+    *sorted((ROOT / "examples").glob("train_*.py")),
+    *(ROOT / "examples" / name for name in ("generate.py", "edit.py")),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
