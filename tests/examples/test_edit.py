@@ -53,11 +53,10 @@ def work(tmp_path_factory, piano_folder):
 def answers(work, first, run_many):
     """What the script said to all of it, by name."""
     run = ["--run", str(first.folder), "--steps", "3"]
-    cases = {
-        **{name: ["note.wav", *words] for name, words in DONE.items()},
-        "stereo": ["stereo.flac", "--fill", "0.1:0.2"],
-        **{name: [w.replace("NOTE", "note.wav") for w in words] for name, (words, _) in REFUSED.items()},
-    }  # fmt: skip
+    cases = {name: ["note.wav", *words] for name, words in DONE.items()}
+    cases["stereo"] = ["stereo.flac", "--fill", "0.1:0.2"]
+    for name, (words, _) in REFUSED.items():
+        cases[name] = [word.replace("NOTE", "note.wav") for word in words]
     return run_many([
         {
             "name": name, "script": "edit.py", "cwd": str(work),
