@@ -152,6 +152,31 @@ def test_condition_and_noisy_input_reach_the_net():
     assert time.tolist() == [0.0] * 8
 
 
+class Doubled(VDiffusion):
+    """Its net has another call than most, which `predict` alone knows."""
+
+    def predict(self, x, time, **cond):
+        return 2 * self.net(x=x, when=time, **cond)
+
+
+class Named(nn.Module):
+    def forward(self, *, x, when, label):
+        return 0.1 * x + when[:, None, None] * label
+
+
+def test_predict_is_the_one_place_that_asks_the_net():
+    x = tones()
+    ours = Doubled(Named())
+    theirs = VDiffusion(lambda x, time, label: 2 * Named()(x=x, when=time, label=label))
+    draws = {"times": torch.linspace(0.1, 0.9, len(x)), "noise": x.flip(0)}
+    assert torch.equal(ours(x, label=0.3, **draws), theirs(x, label=0.3, **draws))
+    for made in (
+        ours.denoise(x, draws["times"], label=0.3),
+        ours.denoiser(label=0.3)(x, draws["times"]),
+    ):
+        assert torch.equal(made, theirs.denoise(x, draws["times"], label=0.3))
+
+
 def test_generator_decides_times_and_noise():
     x, model = tones(), VDiffusion(Zero())
     first = model(x, generator=torch.Generator().manual_seed(7))
@@ -254,7 +279,9 @@ def test_a_perfect_answer_has_no_loss(head, schedule):
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("weight", [None, MinSNR(), LearnedUncertainty()], ids=lambda weight: type(weight).__name__)
+@pytest.mark.parametrize(
+    "weight", [None, MinSNR(), LearnedUncertainty()], ids=lambda weight: type(weight).__name__
+)
 def test_loss_and_gradient_are_finite_at_both_ends(head, schedule, weight):
     net = nn.Conv1d(1, 1, 1)
     x = tones()[:2]

@@ -72,11 +72,24 @@ class GaussianDiffusion(Diffusion):
 
     def denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         """Return the guess of the clean signal for `x (b, c, *t)` at `time (b,)`."""
-        return denoise(self.net, self.schedule, self.parameterization, x, time, **cond)
+        return denoise(self.predict, self.schedule, self.parameterization, x, time, **cond)
 
     def denoiser(self, **cond: Any) -> Denoiser:
         """Return the `Denoiser` with this conditioning bound."""
-        return bind_denoiser(self.net, self.schedule, self.parameterization, **cond)
+        return bind_denoiser(self.predict, self.schedule, self.parameterization, **cond)
+
+    def predict(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
+        """Return what the net says; override it for a net that is called in another way.
+
+        Training, `denoise` and `denoiser` all ask the net here and nowhere else.
+
+        Args:
+            x: Noisy signal `(b, c, *t)`, scaled as the parameterization wants it.
+            time: `(b,)` or `(b, 1, *t)`, as the parameterization says it.
+            **cond: Handed to the net.
+        """
+        said: Tensor = self.net(x, time, **cond)
+        return said
 
     def forward(
         self,
@@ -105,7 +118,7 @@ class GaussianDiffusion(Diffusion):
             ValueError: If the batch is empty or not of real numbers, or the reduction, a shape, a
                 time or the generator's device does not fit.
         """
-        _check_batch(x, mask, reduction)
+        self._check_batch(x, mask, reduction)
         if mask is not None:  # a net that looks around would see what stands in the padding
             x = x.masked_fill(mask == 0, 0.0)
         given = times is not None
@@ -117,8 +130,8 @@ class GaussianDiffusion(Diffusion):
         alpha, sigma = levels_at(self.schedule, times, x)
         target = self.parameterization.target(x, noise, alpha, sigma)
         noisy = alpha * x + sigma * noise
-        prediction, _, _ = ask(self.net, self.schedule, self.parameterization, noisy, times, **cond)
-        loss = self.weigh(self.measure(prediction, target, mask), times)
+        said, _, _ = ask(self.predict, self.schedule, self.parameterization, noisy, times, **cond)
+        loss = self.weigh(self.measure(said, target, mask), times)
         return loss.mean() if reduction == "mean" else loss
 
     def draw_times(
@@ -167,6 +180,21 @@ class GaussianDiffusion(Diffusion):
         _, c_out, _, _ = self.parameterization.coefficients(level, *levels)
         return self.weight(loss, self.schedule.log_snr(level), c_out)
 
+    def _check_batch(self, x: Tensor, mask: Tensor | None, reduction: str) -> None:
+        if x.numel() == 0 or x.ndim < 2:
+            raise ValueError(
+                "diffusion needs signals (b, c, t), at least one sample of one item, got shape "
+                f"{tuple(x.shape)}"
+            )
+        if not x.is_floating_point():
+            raise ValueError(
+                f"diffusion needs signals of real numbers, got {x.dtype}: use x.float()"
+            )
+        if mask is not None:
+            check_mask(mask, x)
+        if reduction not in ("mean", "none"):
+            raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}')
+
     def _check_draws(self, x: Tensor, times: Tensor, noise: Tensor, given: bool) -> None:
         per_position = (len(x), 1, *x.shape[2:])
         if tuple(times.shape) not in ((len(x),), per_position) or noise.shape != x.shape:
@@ -186,17 +214,3 @@ class GaussianDiffusion(Diffusion):
                 f"{source}{advice}"
             )
         self._times_seen = self._times_seen or not given
-
-
-def _check_batch(x: Tensor, mask: Tensor | None, reduction: str) -> None:
-    if x.numel() == 0 or x.ndim < 2:
-        raise ValueError(
-            "diffusion needs signals (b, c, t), at least one sample of one item, got shape "
-            f"{tuple(x.shape)}"
-        )
-    if not x.is_floating_point():
-        raise ValueError(f"diffusion needs signals of real numbers, got {x.dtype}: use x.float()")
-    if mask is not None:
-        check_mask(mask, x)
-    if reduction not in ("mean", "none"):
-        raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}')

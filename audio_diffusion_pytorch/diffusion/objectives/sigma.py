@@ -168,7 +168,7 @@ class KDiffusion(_SigmaDiffusion):
 
     def _guess(self, x: Tensor, sigmas: Tensor, **cond: Any) -> Tensor:
         own_time = VarianceExploding(sigma_max=1.0, rho=1.0)  # a sigma is its time, of any size
-        clean = denoise(self.net, own_time, self.parameterization, x, sigmas, **cond)
+        clean = denoise(self.predict, own_time, self.parameterization, x, sigmas, **cond)
         return clean if self._threshold is None else self._threshold.bound(clean)
 
 
