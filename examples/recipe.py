@@ -115,9 +115,9 @@ class SampleConfig:
     """
 
     num: int = 4
-    steps: int = 30
-    sampler: str = "dpmpp_2m"
-    grid: str = "linear"
+    steps: int = 16
+    sampler: str = "unipc"
+    grid: str = "exponential"
     guidance: float = 1.0
     guide: str = "cfg"
 

@@ -12,7 +12,15 @@ import sys
 from dataclasses import dataclass, field
 
 import torch
-from recipe import PIANO, Config, ModelConfig, build_model, choose_sampling, fit_normalizer
+from recipe import (
+    PIANO,
+    Config,
+    ModelConfig,
+    SampleConfig,
+    build_model,
+    choose_sampling,
+    fit_normalizer,
+)
 
 from audio_diffusion_pytorch.training import (
     DataConfig,
@@ -32,7 +40,10 @@ class LabelledConfig(Config):
     data: DataConfig = field(
         default_factory=lambda: DataConfig(path=PIANO, labels=NOTE_AND_VELOCITY, crop="start")
     )
-    model: ModelConfig = field(default_factory=lambda: ModelConfig(bins=1024))
+    model: ModelConfig = field(
+        default_factory=lambda: ModelConfig(bins=1024, energy_embedding=False)
+    )
+    sample: SampleConfig = field(default_factory=lambda: SampleConfig(steps=8))
 
 
 def main() -> None:

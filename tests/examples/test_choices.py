@@ -122,11 +122,11 @@ def test_flags_beat_the_settings_and_are_noted(first, run_many, tmp_path):
         }
         for name, flags in {
             "plain": [], "euler": ["--sampler", "euler"],
-            "noisy": ["--sampler", "dpmpp_2m_sde", "--grid", "exponential"],
+            "noisy": ["--sampler", "dpmpp_2m_sde", "--grid", "linear"],
         }.items()
     ]  # fmt: skip
     results = run_many(cases)
     assert all(result["code"] == 0 for result in results.values()), results
     told = {name: json.loads((tmp_path / name / "samples.json").read_text()) for name in results}
-    assert told["plain"]["sampler"] == "dpmpp_2m" and told["euler"]["sampler"] == "euler"
-    assert (told["noisy"]["sampler"], told["noisy"]["grid"]) == ("dpmpp_2m_sde", "exponential")
+    assert told["plain"]["sampler"] == "unipc" and told["euler"]["sampler"] == "euler"
+    assert (told["noisy"]["sampler"], told["noisy"]["grid"]) == ("dpmpp_2m_sde", "linear")
