@@ -9,16 +9,26 @@ from importlib.metadata import PackageNotFoundError, version
 from .autoencoders import MDCT as MDCT
 from .autoencoders import Companded as Companded
 from .autoencoders import LatentNormalizer as LatentNormalizer
+from .diffusion import ADPM2Sampler as ADPM2Sampler
+from .diffusion import AEulerSampler as AEulerSampler
 from .diffusion import Diffusion as Diffusion
 from .diffusion import Distribution as Distribution
+from .diffusion import KarrasSampler as KarrasSampler
+from .diffusion import KarrasSchedule as KarrasSchedule
+from .diffusion import KDiffusion as KDiffusion
 from .diffusion import LinearSchedule as LinearSchedule
+from .diffusion import LogNormalDistribution as LogNormalDistribution
 from .diffusion import Sampler as Sampler
 from .diffusion import Schedule as Schedule
 from .diffusion import UniformDistribution as UniformDistribution
 from .diffusion import VDiffusion as VDiffusion
+from .diffusion import VInpainter as VInpainter
+from .diffusion import VKDiffusion as VKDiffusion
+from .diffusion import VKDistribution as VKDistribution
 from .diffusion import VSampler as VSampler
 from .models import DiffusionModel as DiffusionModel
 from .nets import UNetV0 as UNetV0
+from .nn import NumberEmbedder as NumberEmbedder
 
 try:
     __version__ = version("audio-diffusion-pytorch")
@@ -27,16 +37,26 @@ except PackageNotFoundError:  # run from a source tree that was not installed
 
 __all__ = [
     "MDCT",
+    "ADPM2Sampler",
+    "AEulerSampler",
     "Companded",
     "Diffusion",
     "DiffusionModel",
     "Distribution",
+    "KDiffusion",
+    "KarrasSampler",
+    "KarrasSchedule",
     "LatentNormalizer",
     "LinearSchedule",
+    "LogNormalDistribution",
+    "NumberEmbedder",
     "Sampler",
     "Schedule",
     "UNetV0",
     "UniformDistribution",
     "VDiffusion",
+    "VInpainter",
+    "VKDiffusion",
+    "VKDistribution",
     "VSampler",
 ]
