@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 
 from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
 from audio_diffusion_pytorch.data import AudioFolder, LabelTable
+from audio_diffusion_pytorch.diffusion import CFGPlusPlus
 from audio_diffusion_pytorch.protocols import Grid, Guidance, Solver
 from audio_diffusion_pytorch.training import (
     DataConfig,
@@ -129,7 +130,13 @@ class SampleConfig:
             )
         choose(SAMPLERS, self.sampler, "sample.sampler")
         choose(GRIDS, self.grid, "sample.grid")
-        choose_guidance(self.guidance, self.guide, "sample.guide")
+        guided = choose_guidance(self.guidance, self.guide, "sample.guide")
+        calls = SAMPLERS[self.sampler].net_calls
+        if isinstance(guided, CFGPlusPlus) and calls > 1:
+            raise ValueError(
+                f"sample.guide=cfg++ needs a sampler with one net call a step, {self.sampler} makes "
+                f"{calls}: set sample.sampler=euler, or another guide"
+            )
 
 
 @dataclass

@@ -99,6 +99,11 @@ def test_every_method_learns_and_samples(recipe, method):
         ("SampleConfig", {"sampler": "unipcc"}, "did you mean unipc?"),
         ("SampleConfig", {"grid": "log"}, "sample.grid must be one of linear"),
         ("SampleConfig", {"guide": "cgf"}, "did you mean cfg?"),
+        (
+            "SampleConfig",
+            {"guide": "cfg++", "guidance": 0.6, "sampler": "heun"},
+            "one net call a step, heun makes 2",
+        ),
         ("MethodConfig", {"objective": "velocity"}, "method.objective must be one of v, flow, edm"),
         ("MethodConfig", {"objective": "edm", "times": "logit_normal"}, "method.times for edm"),
         ("MethodConfig", {"weight": "snr"}, "method.weight must be one of"),
