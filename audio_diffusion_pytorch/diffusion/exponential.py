@@ -16,12 +16,13 @@ Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, eq. 8 (Proposition 4.1
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 from torch import Tensor
 
 from audio_diffusion_pytorch.ops.shapes import lift
-from audio_diffusion_pytorch.protocols import NoiseSchedule, NoiseSource, State
+from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,9 @@ def finish(state: State, x: Tensor, clean: Tensor, memory: tuple[object, ...] = 
 
 
 def check_eta(eta: float) -> float:
-    """Return `eta`, the share of new noise; refuse what is below 0 or not a number."""
-    if not eta >= 0:
-        raise ValueError(f"eta must be at least 0 (0 is deterministic), got {eta}")
+    """Return `eta`, the share of new noise; refuse what is below 0, infinite or not a number."""
+    if not 0 <= eta < inf:
+        raise ValueError(f"eta must be at least 0 (0 is deterministic) and finite, got {eta:g}")
     return eta
 
 
@@ -167,28 +168,25 @@ def ancestral_split(levels: Levels, eta: float) -> tuple[Levels, Tensor]:
     return down, levels.next_sigma * fresh
 
 
-def ancestral_step(
-    x: Tensor,
-    clean: Tensor,
-    levels: Levels,
-    eta: float,
-    state: State,
-    noise: NoiseSource,
-) -> Tensor:
+def euler_step(
+    denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource, eta: float
+) -> State:
     """Make a first-order step that replaces part of the noise: DDIM with eta, Euler ancestral.
 
     Args:
-        x: The signal `(b, c, *t)` at the start.
-        clean: The guess of the clean signal.
-        levels: The step.
-        eta: Share of the new noise, see `ancestral_split`.
-        state: Where the walk stands: gives the times for which noise is asked.
+        denoiser: Guesses the clean signal: one call.
+        state: Where the walk stands.
+        schedule: What its times mean.
         noise: Asked only where new noise is needed.
+        eta: Share of the new noise, see `ancestral_split`.
     """
+    levels = step_levels(schedule, state)
+    clean = denoiser(state.x, state.time)
     if eta == 0:
-        return first_order_step(x, clean, levels)
+        return finish(state, first_order_step(state.x, clean, levels), clean)
     down, up = ancestral_split(levels, eta)
-    return add_noise(first_order_step(x, clean, down), up, state, noise)
+    x = first_order_step(state.x, clean, down)
+    return finish(state, add_noise(x, up, state, noise), clean)
 
 
 def add_noise(x: Tensor, up: Tensor, state: State, noise: NoiseSource) -> Tensor:

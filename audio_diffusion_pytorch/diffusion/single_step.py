@@ -18,8 +18,6 @@ from .exponential import Levels, first_order_step, gains, levels_between
 from .multistep import Nodes, moments
 
 Start = Literal["euler", "heun", "rk4"]
-WIDE = 2.0
-"""Rise of lambda in a step from which Heun's published weight amplifies its error too much."""
 
 
 def heun_step(
@@ -29,15 +27,14 @@ def heun_step(
     clean: Tensor,
     where: Tensor,
     *,
-    wide: float = WIDE,
+    as_published: bool = False,
 ) -> Tensor:
-    """Return `x'` by Heun's method: a first-order step, and half of what the guess there changes.
+    """Return `x'` by Heun's method: a first-order step, and what the guess there changes.
 
-    By the trapezoidal rule on `d(x / alpha) = noise d(sigma / alpha)`, as published, the change
-    `x0' - x0` gets the weight `alpha' (e^h - 1) / 2`, which explodes with the width of the step.
-    By a straight line through the two guesses in lambda it is `alpha' (1 - (1 - e^(-h)) / h)`, at
-    most alpha', and of the same order: steps wider than `wide` take it. One net call more than
-    the guess `clean` took.
+    By a straight line through the two guesses in lambda the change `x0' - x0` gets the weight
+    `alpha' (1 - (1 - e^(-h)) / h)`, at most alpha'. As published, by the trapezoidal rule on
+    `d(x / alpha) = noise d(sigma / alpha)`, it is `alpha' (e^h - 1) / 2`, of the same order but
+    exploding with the width of the step. One net call more than the guess `clean` took.
 
     Args:
         denoiser: Guesses the clean signal.
@@ -45,16 +42,15 @@ def heun_step(
         levels: The step.
         clean: The guess at its start.
         where: Elements to do so for, only inner ones; the others make a first-order step.
-        wide: Rise of lambda above which the second weight is taken: 0 always, infinity never.
+        as_published: Take the trapezoid's weight.
 
-    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`; bounded:
-    its exponential form, Hochbruck and Ostermann 2010, "Exponential integrators", section 2.
+    Source: Hochbruck and Ostermann 2010, "Exponential integrators", section 2; as published:
+    Karras et al. 2022, arXiv 2206.00364, algorithm 1 with `sigma(t) = t`.
     """
     ahead = first_order_step(state.x, clean, levels)
     change = denoiser(ahead, state.next_time) - clean
     width = levels.safe_width
-    by_line, by_slope = moments(1, width)[0], torch.expm1(width) / 2
-    weight = torch.where(width > wide, by_line, by_slope)
+    weight = torch.expm1(width) / 2 if as_published else moments(1, width)[0]
     return torch.where(where, ahead + levels.next_alpha * weight * change, ahead).to(ahead.dtype)
 
 
@@ -158,7 +154,7 @@ def started(
         return x
     denoiser, state, schedule = ask
     if start == "heun":
-        better = heun_step(denoiser, state, levels, clean, missing, wide=0.0)
+        better = heun_step(denoiser, state, levels, clean, missing)
     else:
         better = rk4_step(denoiser, state, schedule, levels, clean, missing)
     return torch.where(missing, better, x)

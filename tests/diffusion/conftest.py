@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from audio_diffusion_pytorch.diffusion.grids import (
+    EvenLevels,
     ExponentialSchedule,
     KarrasSchedule,
     LinearSchedule,
@@ -151,12 +152,12 @@ def gaussian_data():
 
 @pytest.fixture(scope="session")
 def sensible_walks():
-    """`(schedule, grid)` pairs people use: even times, even log-SNRs, EDM's own levels.
+    """`(schedule, grid)` pairs people use: even times, levels and log-SNRs, EDM's own levels.
 
     Even times are no grid for `Laplace`, whose own description says so: the first and the last
     step would each cross half of its range.
     """
     walks = [(s, LinearSchedule()) for s in SCHEDULES if not isinstance(s, Laplace)]
-    walks += [(s, ExponentialSchedule(s)) for s in SCHEDULES]
+    walks += [(s, grid(s)) for s in SCHEDULES for grid in (EvenLevels, ExponentialSchedule)]
     exploding = VarianceExploding()
     return [*walks, (exploding, KarrasSchedule(0.002, 80.0, noise_schedule=exploding))]

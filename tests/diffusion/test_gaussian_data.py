@@ -10,7 +10,11 @@ import torch
 
 from audio_diffusion_pytorch.diffusion import noise_schedules, solvers
 from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
-from audio_diffusion_pytorch.diffusion.noise_schedules import VarianceExploding
+from audio_diffusion_pytorch.diffusion.noise_schedules import (
+    HalfCircle,
+    Shifted,
+    VarianceExploding,
+)
 from audio_diffusion_pytorch.diffusion.sampler import sample
 from audio_diffusion_pytorch.diffusion.solvers import Ancestral, EulerAncestral, PingPong
 
@@ -21,12 +25,12 @@ def stacked_times(walks, steps):
     return torch.stack([grid(steps + 1).double() for _, grid in walks], dim=1)
 
 
-def misses(walks, errors, ratios):
-    """The walks that end more than 0.03 deviations or 3 % off, in words."""
+def misses(walks, errors, ratios, share=0.03):
+    """The walks that end further off than that share of a deviation, in words."""
     return [
         f"{schedule} on {type(grid).__name__}: mean {error:+.4f}, deviation {ratio:.4f}"
         for (schedule, grid), error, ratio in zip(walks, errors[-1], ratios[-1], strict=True)
-        if not (abs(error) < 0.03 and abs(ratio - 1) < 0.03)
+        if not (abs(error) < share and abs(ratio - 1) < share)
     ]
 
 
@@ -50,18 +54,38 @@ def wants_more_steps(solver, walk):
     return None
 
 
-@pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.__name__)
-def test_gaussian_data_come_back(solver, gaussian_data, per_item, sensible_walks):
-    """Within 3 %: 50 steps for a deterministic solver of order 2 and more, 200 for the rest."""
-    data, solver = gaussian_data(0.5, 1.0), solver()
+def propagate(data, per_item, walks, solver):
+    """All walks at once, with the usual number of steps."""
     steps = 50 if solver.order is not None and solver.order >= 2 else 200
-    walks = [walk for walk in sensible_walks if wants_more_steps(solver, walk) is None]
-    assert len(walks) >= len(sensible_walks) - 1
-    errors, ratios = data.propagate(
+    return data.propagate(
         per_item([schedule for schedule, _ in walks]), stacked_times(walks, steps), solver,
         consistency=isinstance(solver, PingPong),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.__name__)
+def test_gaussian_data_of_deviation_1_come_back(solver, gaussian_data, per_item, sensible_walks):
+    """Within 3 %: 50 steps for a deterministic solver of order 2 and more, 200 for the rest."""
+    walks = [walk for walk in sensible_walks if wants_more_steps(solver(), walk) is None]
+    assert len(walks) >= len(sensible_walks) - 1
+    errors, ratios = propagate(gaussian_data(0.5, 1.0), per_item, walks, solver())
     assert not misses(walks, errors, ratios)
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.__name__)
+def test_of_half_that_deviation_within_5_percent(solver, gaussian_data, per_item, sensible_walks):
+    """With the same steps, as half of a schedule is then spent on noise that hides the data.
+
+    3 % is missed on even times, where half of all schedules lose up to 4.3 %, and on even levels
+    by first-order noise on `Shifted(HalfCircle(), -2)`. On even log-SNRs all come to 3 %, and on
+    even levels all deterministic solvers.
+    """
+    errors, ratios = propagate(gaussian_data(0.5, 0.5), per_item, sensible_walks, solver())
+    assert not misses(sensible_walks, errors, ratios, 0.05)
+    missed = misses(sensible_walks, errors, ratios)
+    noisy = issubclass(solver, Ancestral | EulerAncestral)
+    known = [f"{Shifted(HalfCircle(), -2.0)} on EvenLevels"] if noisy else []
+    assert [words.split(":")[0] for words in missed if "on LinearSchedule" not in words] == known
 
 
 @pytest.mark.parametrize("solver", [Ancestral, EulerAncestral], ids=lambda s: s.__name__)

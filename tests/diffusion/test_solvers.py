@@ -51,6 +51,7 @@ from audio_diffusion_pytorch.protocols import Solver, State
 DETERMINISTIC = {
     "euler": (Euler(), lambda n: n, lambda n: n, lambda n: n),
     "heun": (Heun(), lambda n: 2 * n, lambda n: 2 * n - 1, lambda n: 2 * n - 2),
+    "heun_published": (Heun(True), lambda n: 2 * n, lambda n: 2 * n - 1, lambda n: 2 * n - 2),
     "dpm2": (DPM2(), lambda n: 2 * n, lambda n: 2 * n - 1, lambda n: 2 * n - 2),
     "2s": (DPMpp2S(), lambda n: 2 * n, lambda n: 2 * n - 1, lambda n: 2 * n - 2),
     "2m": (DPMpp2M(), lambda n: n, lambda n: n, lambda n: n),
@@ -77,7 +78,15 @@ STOCHASTIC = {
     "2s_eta": (DPMpp2S(1.0), 2),
 }
 SOLVERS = {name: row[0] for name, row in (DETERMINISTIC | STOCHASTIC).items()}
-SAME_CODE = ("3m_euler", "3m_published", "unipc3_predictor", "lms_heun", "deis_heun", "deis_rk4")
+SAME_CODE = (
+    "heun_published",
+    "3m_euler",
+    "3m_published",
+    "unipc3_predictor",
+    "lms_heun",
+    "deis_heun",
+    "deis_rk4",
+)
 SCHEDULE = HalfCircle()
 
 
@@ -327,7 +336,10 @@ def test_unipc_corrects_what_it_predicted_and_leaves_the_rest():
     ("make", "words"),
     [
         (lambda: Euler(-0.1), "eta must be at least 0"),
-        (lambda: DPM2(float("nan")), "eta must be at least 0"),
+        (lambda: Euler(float("inf")), "eta must be at least 0 .* and finite, got inf"),
+        (lambda: DPM2(float("nan")), "eta must be at least 0 .*, got nan"),
+        (lambda: DPM2(float("inf")), "eta .* finite"),
+        (lambda: DPMpp2S(float("inf")), "eta .* finite"),
         (lambda: DPMpp2S(-1), "eta must be at least 0"),
         (lambda: DPMpp2M("trapezoid"), "midpoint' or 'heun', got 'trapezoid'"),
         (lambda: DPMpp3M("rk4"), "exact3, heun, euler, got 'rk4'"),
@@ -420,6 +432,24 @@ def test_levels_of_a_step_and_a_time_within_it():
     within = time_within(SCHEDULE, state, levels, 0.5)
     torch.testing.assert_close(SCHEDULE.log_snr(within[1]) / 2, half_log_snr.mean())
     assert torch.equal(within[[0, 2]], times[0, [0, 2]])
+
+
+def test_heun_adds_at_most_the_change_of_the_guess_however_wide_the_step():
+    """A guess of 0 at the start and 1 at the end: of 1 at most `1 - (1 - e^(-h)) / h` comes in."""
+    schedule = VarianceExploding(1e7)
+    for ratio in (1.001, 1.5, 4.0, 8.0, 1e3, 1e6):
+        times = schedule.time_at(-2 * torch.tensor([ratio, 1.0], dtype=torch.float64).log())
+        start, width = float(times[0]), float(torch.tensor(ratio, dtype=torch.float64).log())
+
+        def guess(x, time, start=start):
+            return (time < start)[:, None, None].to(x)
+
+        x = torch.zeros(1, 1, 1, dtype=torch.float64)
+        added = float(sample(guess, x, times, Heun(), schedule))
+        assert 0 < added < min(1, width)
+        assert added == pytest.approx(1 - (1 - 1 / ratio) / width, rel=1e-6)
+        published = float(sample(guess, x, times, Heun(as_published=True), schedule))
+        assert published == pytest.approx((ratio - 1) / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0, 2.0])

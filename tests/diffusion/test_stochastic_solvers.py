@@ -89,8 +89,7 @@ def test_mean_and_deviation_are_right_at_every_level(
 def test_the_error_of_the_deviation_falls_with_steps(name, slope, gaussian_data):
     """Per doubling by 2 for first-order noise, by 3 and more for the multistep SDE solvers."""
     walked = [
-        gaussian_data(0.5, 0.5).propagate(HalfCircle(), even(n), ALL[name])
-        for n in (100, 200, 400)
+        gaussian_data(0.5, 0.5).propagate(HalfCircle(), even(n), ALL[name]) for n in (100, 200, 400)
     ]
     errors = [abs(float(ratios[-1]) - 1) for _, ratios in walked]
     assert all(math.log2(a / b) > slope - 0.1 for a, b in pairwise(errors))
@@ -164,6 +163,16 @@ def test_first_order_solvers_with_full_noise_are_one_and_the_same(schedule, gaus
     ]
     for other in walked[1:]:
         torch.testing.assert_close(other, walked[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 2.0])
+def test_euler_ancestral_is_euler_with_noise(eta, gaussian_data):
+    guess, x = gaussian_data(0.3, 0.4).denoiser(HalfCircle()), torch.randn(1, 1, 16).double()
+    made = [
+        sample(guess, x, even(7)[:, 0], one, HalfCircle(), noise=BrownianNoise(HalfCircle(), 0))
+        for one in (EulerAncestral(eta), solvers.Euler(eta))
+    ]
+    assert torch.equal(*made)
 
 
 def test_without_noise_the_sde_solvers_are_the_deterministic_multistep_ones(gaussian_data):
@@ -299,8 +308,12 @@ def test_solvers_copy_and_pickle_and_keep_no_state(solver, gaussian_data):
         (lambda: Ancestral("medium"), 'variance must be "small" or "large", got \'medium\''),
         (lambda: EulerAncestral(-0.5), "eta must be at least 0 .*, got -0.5"),
         (lambda: EulerAncestral(math.nan), "eta must be at least 0"),
+        (lambda: EulerAncestral(math.inf), "eta must be at least 0 .* and finite, got inf"),
         (lambda: DPMppSDE(4), "order must be 2 or 3, got 4"),
-        (lambda: DPMppSDE(eta=-1.0), "eta and noise_scale must be at least 0, got -1 and 1"),
+        (lambda: DPMppSDE(eta=-1.0), "eta must be at least 0 .*, got -1"),
+        (lambda: DPMppSDE(eta=math.inf), "eta must be at least 0 .* and finite, got inf"),
+        (lambda: DPMppSDE(noise_scale=-1.0), "noise_scale must be at least 0 and finite, got -1"),
+        (lambda: DPMppSDE(noise_scale=math.inf), "noise_scale must be at least 0 and finite"),
         (lambda: DPMppSDE(form="ralston"), "form must be .*, got 'ralston'"),
     ],
 )

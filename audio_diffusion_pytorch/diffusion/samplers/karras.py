@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import sqrt
+from math import inf, sqrt
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ class KarrasSampler(SigmaSampler):
         s_noise: Standard deviation of that noise, in units of what the level asks for; a little
             above 1 (1.003) makes up for details that nets take away.
 
+    Raises:
+        ValueError: If a number is out of range, or `s_tmin` is above `s_tmax`.
+
     Source: Karras et al. 2022, arXiv 2206.00364, algorithm 2.
     """
 
@@ -45,6 +48,16 @@ class KarrasSampler(SigmaSampler):
         s_noise: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0 <= s_tmin <= s_tmax:
+            raise ValueError(
+                "noise is put back at sigmas of 0 <= s_tmin <= s_tmax, got "
+                f"s_tmin={s_tmin} and s_tmax={s_tmax}"
+            )
+        if not (s_churn >= 0 and 0 <= s_noise < inf):
+            raise ValueError(
+                "s_churn must be at least 0 (deterministic) and s_noise a finite number of at "
+                f"least 0 (1 is exact), got s_churn={s_churn} and s_noise={s_noise}"
+            )
         self.s_tmin, self.s_tmax = s_tmin, s_tmax
         self.s_churn, self.s_noise = s_churn, s_noise
 
@@ -85,4 +98,5 @@ class Churn:
         spread = (raised**2 - level**2).clamp_min(0).sqrt() * alpha * self.s_noise
         x: Tensor = state.x
         x = x + lift(spread, x).to(x.dtype) * noise(x, state.time, higher)
-        return Heun(as_published=True).step(denoiser, replace(state, x=x, time=higher), schedule, noise)
+        raised_state = replace(state, x=x, time=higher)
+        return Heun(as_published=True).step(denoiser, raised_state, schedule, noise)

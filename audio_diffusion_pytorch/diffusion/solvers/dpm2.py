@@ -27,7 +27,7 @@ class DPM2:
         eta: Share of new noise: 0 is deterministic, 1 the ancestral variant of k-diffusion.
 
     Raises:
-        ValueError: If `eta` is below 0.
+        ValueError: If `eta` is below 0 or not finite.
 
     Source: Lu et al. 2022, "DPM-Solver", arXiv 2206.00927, algorithm 1 (DPM-Solver-2, r = 1/2), as
     k-diffusion takes it: the last line `x + (sigma' - sigma) eps_mid` in `x / alpha` over

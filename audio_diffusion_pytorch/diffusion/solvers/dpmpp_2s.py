@@ -28,7 +28,7 @@ class DPMpp2S:
         eta: Share of new noise: 0 is deterministic, 1 the ancestral variant of k-diffusion.
 
     Raises:
-        ValueError: If `eta` is below 0.
+        ValueError: If `eta` is below 0 or not finite.
 
     Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 1 (2S, r = 1/2).
     """

@@ -33,10 +33,10 @@ class DPMpp3M:
     Args:
         start: How the first two steps are made. "heun", the default: the first by Heun, n + 1 net
             calls in all; order 3. "exact3": both by Runge-Kutta, three net calls more for each,
-            n + 6 in all; order 3 and no more accurate. "euler": n calls; order 2. The same again where the walk starts afresh: after
-            pure noise, after going back up, and position by position. On a mixture, from sigma /
-            alpha 80 to 0, "euler" is the best use of up to 24 net calls and no worse than "heun"
-            after; "exact3" is far behind below 24.
+            n + 6 in all; order 3 and no more accurate. "euler": n calls; order 2. The same again
+            where the walk starts afresh: after pure noise, after going back up, and position by
+            position. On a mixture, from sigma / alpha 80 to 0, "euler" is the best use of up to 24
+            net calls and no worse than "heun" after; "exact3" is far behind below 24.
         as_published: Half of `h^2 f''` and the Euler start, whatever `start`: the same figures as
             k-diffusion's `sample_dpmpp_3m_sde` at eta 0; order 2.
 

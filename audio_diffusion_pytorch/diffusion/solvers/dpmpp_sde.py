@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal, get_args
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from audio_diffusion_pytorch.diffusion.exponential import (
     Levels,
     add_noise,
+    check_eta,
     finish,
     step_levels,
 )
@@ -68,14 +70,12 @@ class DPMppSDE:
     ) -> None:
         if order not in (2, 3):
             raise ValueError(f"the order must be 2 or 3, got {order}")
-        if not (eta >= 0 and noise_scale >= 0):
-            raise ValueError(
-                f"eta and noise_scale must be at least 0, got {eta:g} and {noise_scale:g}"
-            )
+        if not 0 <= noise_scale < inf:
+            raise ValueError(f"noise_scale must be at least 0 and finite, got {noise_scale:g}")
         if form not in get_args(Form):
             raise ValueError(f'form must be "midpoint" or "heun", got {form!r}')
         self.points = order
-        self.eta = eta
+        self.eta = check_eta(eta)
         self.noise_scale = noise_scale
         self.form = form
         self.as_published = as_published

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from audio_diffusion_pytorch.diffusion.exponential import (
-    ancestral_step,
-    check_eta,
-    finish,
-    step_levels,
-)
+from audio_diffusion_pytorch.diffusion.exponential import check_eta, euler_step
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
 
 
@@ -22,7 +17,7 @@ class Euler:
         eta: Share of new noise: 0 is deterministic DDIM, 1 the posterior of DDPM.
 
     Raises:
-        ValueError: If `eta` is below 0.
+        ValueError: If `eta` is below 0 or not finite.
 
     Source: Song et al. 2020, "DDIM", arXiv 2010.02502, eqs. 12 and 16; first order (Lu et al. 2022,
     arXiv 2206.00927, section 3.3: DDIM is DPM-Solver-1).
@@ -39,7 +34,4 @@ class Euler:
         self, denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource
     ) -> State:
         """Return the state at `state.next_time`; a deterministic step asks for no noise."""
-        levels = step_levels(schedule, state)
-        clean = denoiser(state.x, state.time)
-        x = ancestral_step(state.x, clean, levels, self.eta, state, noise)
-        return finish(state, x, clean)
+        return euler_step(denoiser, state, schedule, noise, self.eta)

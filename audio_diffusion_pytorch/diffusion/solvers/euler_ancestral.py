@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audio_diffusion_pytorch.diffusion.exponential import ancestral_step, finish, step_levels
+from audio_diffusion_pytorch.diffusion.exponential import check_eta, euler_step
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
 
 
@@ -19,7 +19,7 @@ class EulerAncestral:
             has between the levels, more is cut where all noise is new.
 
     Raises:
-        ValueError: If `eta` is below 0.
+        ValueError: If `eta` is below 0 or not finite.
 
     Source: Song et al. 2020, "DDIM", arXiv 2010.02502, eqs. 12 and 16; known by this name from
     k-diffusion, which works it out beside an unscaled signal (`alpha = 1`).
@@ -29,15 +29,10 @@ class EulerAncestral:
     net_calls = 1
 
     def __init__(self, eta: float = 1.0) -> None:
-        if not eta >= 0:
-            raise ValueError(f"eta must be at least 0 (0 adds no noise), got {eta:g}")
-        self.eta = eta
+        self.eta = check_eta(eta)
 
     def step(
         self, denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource
     ) -> State:
         """Return the state at `state.next_time`; without new noise none is asked for."""
-        levels = step_levels(schedule, state)
-        clean = denoiser(state.x, state.time)
-        x = ancestral_step(state.x, clean, levels, self.eta, state, noise)
-        return finish(state, x, clean)
+        return euler_step(denoiser, state, schedule, noise, self.eta)

@@ -56,16 +56,17 @@ class UniPC:
 
     Args:
         order: Points of the predictor, 1 to 3.
-        corrector: Correct each step. It raises the order of convergence, `.order`, to `order + 1`
-            (the first step, made with one point, would leave 3 to `order=3`, but with an error so
-            small that 4 is what shows down to 1e-11). Without it the first step leaves 2 at most.
+        corrector: Correct each step. It raises the order of convergence, `.order`, to `order + 1`,
+            3 at most: the first step, with one point to look back on, leaves no more (where the
+            guess hardly changes over that step, as from much noise, `order=3` shows 4 for long).
+            Without it the first step leaves 2 at most.
         variant: `B(h)` of the shortened integrals: "bh2" is `1 - e^(-h)`, "bh1" is `h`.
 
     Raises:
         ValueError: If the order is out of range or the variant unknown.
 
     Source: Zhao et al. 2023, "UniPC", arXiv 2302.04867, algorithms 1 and 2 (UniC, UniP) for
-    a net that predicts x0; theorem 3.1 for the order.
+    a net that predicts x0; theorem 3.1 for the order, for a start that has it.
     """
 
     order: int | None
@@ -79,7 +80,7 @@ class UniPC:
         self.points = order - 1
         self.corrector = corrector
         self.variant = variant
-        self.order = order + 1 if corrector else min(order, 2)
+        self.order = min(order + 1, 3) if corrector else min(order, 2)
 
     def step(
         self, denoiser: Denoiser, state: State, schedule: NoiseSchedule, noise: NoiseSource
