@@ -14,12 +14,11 @@ from audio_diffusion_pytorch.ops.random import check_generator, randn
 from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import Denoiser, Guidance, Solver
 
-from .denoiser import ask, denoise, levels_at
+from .checks import check_part, check_whole
+from .denoiser import denoise, levels_at
 from .noise import GaussianNoise
 from .noise_schedules import HalfCircle
 from .objectives import GaussianDiffusion
-from .objectives.gaussian import Reduction
-from .objectives.item_loss import check_mask
 from .parameterizations import VPrediction
 from .sampler import sample
 from .samplers import Sampler
@@ -56,14 +55,9 @@ class ARVDiffusion(GaussianDiffusion):
         self.length, self.num_splits = length, num_splits
         self.split_length = check_splits(length, num_splits)
 
-    def denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
-        """Return the guess of the clean signal; `time (b,)` or `(b, 1, t)`."""
-        net = partial(append_level, self.net)
-        return denoise(net, self.schedule, self.parameterization, x, time, **cond)
-
-    def denoiser(self, **cond: Any) -> Denoiser:
-        """Return the `Denoiser` with this conditioning bound."""
-        return partial(self.denoise, **cond)
+    def predict(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
+        """Return what the net says of a signal whose levels are one more channel of it."""
+        return append_level(self.net, x, time, **cond)
 
     def draw_times(
         self, num_samples: int, device: torch.device, generator: Generator | None
@@ -73,44 +67,13 @@ class ARVDiffusion(GaussianDiffusion):
         draws = torch.rand((num_samples, 1, self.num_splits), device=device, generator=generator)
         return draws.repeat_interleave(self.split_length, dim=-1)
 
-    def forward(
-        self,
-        x: Tensor,
-        mask: Tensor | None = None,
-        generator: Generator | None = None,
-        reduction: Reduction = "mean",
-        *,
-        times: Tensor | None = None,
-        noise: Tensor | None = None,
-        **cond: Any,
-    ) -> Tensor:
-        """Return the loss of clean signals `(b, c, length)`; arguments as `GaussianDiffusion`."""
-        self._check_signal(x, reduction)
-        if mask is not None:
-            check_mask(mask, x)
-            x = x.masked_fill(mask == 0, 0.0)
-        given = times is not None
-        if times is None:
-            times = self.draw_times(len(x), x.device, generator)
-        if noise is None:
-            noise = self.draw_noise(x, mask, generator, cond)
-        self._check_draws(x, times, noise, given)
-        alpha, sigma = levels_at(self.schedule, times, x)
-        target = self.parameterization.target(x, noise, alpha, sigma)
-        net = partial(append_level, self.net)
-        noisy = alpha * x + sigma * noise
-        said, _, _ = ask(net, self.schedule, self.parameterization, noisy, times, **cond)
-        loss = self.measure(said, target, mask)
-        return loss.mean() if reduction == "mean" else loss
-
-    def _check_signal(self, x: Tensor, reduction: str) -> None:
-        if x.ndim != 3 or x.shape[-1] != self.length or x.numel() == 0:
+    def _check_batch(self, x: Tensor, mask: Tensor | None, reduction: str) -> None:
+        if x.ndim != 3 or x.shape[-1] != self.length:
             raise ValueError(
                 f"this ARVDiffusion trains on signals (b, c, {self.length}), got "
                 f"{tuple(x.shape)}: crop them, or set length when it is made"
             )
-        if reduction not in ("mean", "none"):
-            raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}')
+        super()._check_batch(x, mask, reduction)
 
 
 class ARVSampler(Sampler):
@@ -137,7 +100,7 @@ class ARVSampler(Sampler):
             where the signal is clean, which every solver honours.
 
     Raises:
-        ValueError: If the parts are not of equal length.
+        ValueError: If the parts are not of equal length, or the solver is none.
     """
 
     diffusion_types = [ARVDiffusion]  # noqa: RUF012
@@ -157,6 +120,7 @@ class ARVSampler(Sampler):
         self.split_length = check_splits(length, num_splits)
         self.num_noisy = max(1, num_splits // 2)
         self.solver: Solver = Euler() if solver is None else solver
+        check_part("solver", self.solver, "step", "Euler()")
 
     @torch.no_grad()
     def forward(
@@ -180,7 +144,8 @@ class ARVSampler(Sampler):
             num_steps: Steps of the first window; a shift takes `ceil(num_steps / num_splits)`, so
                 a later part takes about half of `num_steps` from noise to clean.
             start: Signal to continue, `(num_items or 1, in_channels, t)`, t a multiple of
-                `length / num_splits` (crop its beginning): returned untouched at the beginning.
+                `length / num_splits` (crop its beginning), of the dtype and on the device of the
+                net: returned untouched at the beginning.
             show_progress: Show a progress bar over the shifts.
             generator: For all noise, on the device of the net.
             guidance: Follows a condition more closely.
@@ -254,18 +219,26 @@ class ARVSampler(Sampler):
         self, num_items: int, num_chunks: int, num_steps: int, start: Tensor | None
     ) -> Tensor:
         """Return the start `(num_items, in_channels, t)`, empty where there is none."""
+        counts = {"num_items": num_items, "num_chunks": num_chunks, "num_steps": num_steps}
+        for name, count in counts.items():
+            check_whole(name, count)
         if min(num_items, num_chunks, num_steps) < 1:
             raise ValueError(
                 "ARVSampler needs at least 1 item, chunk and step, got "
                 f"num_items={num_items}, num_chunks={num_chunks} and num_steps={num_steps}"
             )
+        weights = next(self.net.parameters(), torch.empty(0) if start is None else start)
         if start is None:
-            weights = next(self.net.parameters(), torch.empty(0))
             return weights.new_empty(num_items, self.in_channels, 0).detach()
         fits = (1, self.in_channels), (num_items, self.in_channels)
         if start.ndim != 3 or tuple(start.shape[:2]) not in fits:
             raise ValueError(
                 f"start must be ({num_items} or 1, {self.in_channels}, t), got {tuple(start.shape)}"
+            )
+        if (start.dtype, start.device) != (weights.dtype, weights.device):
+            raise ValueError(
+                f"start must be {weights.dtype} on {weights.device} as the net is, got "
+                f"{start.dtype} on {start.device}: use start.to({weights.dtype}), or move it"
             )
         if start.shape[-1] % self.split_length or start.shape[-1] == 0:
             raise ValueError(

@@ -13,6 +13,7 @@ from audio_diffusion_pytorch.protocols import (
     Solver,
 )
 
+from .checks import check_row, check_signal
 from .denoiser import levels_at
 from .noise import GaussianNoise
 from .sampler import Callback, sample
@@ -42,12 +43,15 @@ def start_from(
         nothing is left to walk.
 
     Raises:
-        ValueError: If the strength leaves 0..1, or the times are not one falling row.
+        ValueError: If the strength leaves 0..1, the times are not one falling row, or the signal is
+            of whole numbers.
 
     Source: Meng et al. 2022, "SDEdit", arXiv 2108.01073, algorithm 1.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must lie in 0 (unchanged) .. 1 (all anew), got {strength}")
+    check_signal(signal)
+    check_row(times)
     if times.ndim != 1 or len(times) < 2 or not bool((times.diff() < 0).all()):
         raise ValueError(
             f"times must be one falling row of 2 or more, got shape {tuple(times.shape)}"

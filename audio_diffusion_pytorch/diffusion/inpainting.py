@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from audio_diffusion_pytorch.ops.random import randn_like
 from audio_diffusion_pytorch.protocols import Grid, Guidance, Solver
 
+from .checks import check_part
 from .constraints import RePaint
 from .denoiser import denoise
 from .grids import LinearSchedule
@@ -17,7 +18,7 @@ from .noise import GaussianNoise
 from .noise_schedules import HalfCircle
 from .objectives import VDiffusion
 from .parameterizations import VPrediction
-from .samplers.walk import check_part, times_of, walk
+from .samplers.walk import times_of, walk
 from .solvers import Euler
 
 

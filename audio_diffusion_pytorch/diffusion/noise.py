@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import pi
-from typing import NamedTuple
+from operator import index
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -32,19 +33,26 @@ class GaussianNoise:
             goes on where the last one ended, so make a new object for each walk to be repeated.
 
     Raises:
-        ValueError: If both are given; when called, if the generator lives on another device than
+        ValueError: If both are given, or the seeds are no row of whole numbers; when called, if the
+            generator lives on another device than
             `x` or there is not one seed per item.
     """
 
     def __init__(
-        self, generator: Generator | None = None, seeds: Sequence[int] | None = None
+        self, generator: Generator | None = None, seeds: Sequence[int] | Tensor | None = None
     ) -> None:
         if generator is not None and seeds is not None:
             raise ValueError(
                 "noise comes from one generator or from one seed per item, got both: drop one"
             )
-        self.generator = generator
-        self.seeds = None if seeds is None else tuple(int(seed) for seed in seeds)
+        numbers = None if seeds is None else _whole_numbers(seeds)
+        if isinstance(numbers, int):
+            raise ValueError(
+                f"GaussianNoise takes one seed per item, got the single seed {numbers}: pass a "
+                f"list such as seeds=[{numbers}], or torch.Generator().manual_seed({numbers}) for "
+                "the whole batch"
+            )
+        self.generator, self.seeds = generator, numbers
         self._streams: list[Generator] = []
 
     def __call__(self, x: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
@@ -77,7 +85,7 @@ class BrownianNoise:
     position; positions at the same level share it as if they were alone.
 
     Both directions give the same noise, so a walk that visits levels again and again (RePaint)
-    would meet its old noise there: it needs `GaussianNoise`.
+    would meet its old noise there: it needs `GaussianNoise`, and `sample` insists on it.
 
     Levels nearer than 1e-5 nats of log-SNR share a leaf of the tree: their increments then have
     less than unit variance (10,000 even steps on the half circle are 60 times further apart).
@@ -85,11 +93,14 @@ class BrownianNoise:
 
     Args:
         schedule: What the times mean.
-        seed: One per item, or a single one: item i then takes the i-th path of that seed (the
-            first is the one of `[seed]`).
+        seeds: One seed per item, or a single one: item i then takes the i-th path of that seed
+            (the first is the one of `[seed]`).
+
+    Attributes:
+        repeats: True: the same levels give the same noise again.
 
     Raises:
-        ValueError: When called, if there is not one seed per item.
+        ValueError: If the seeds are no whole numbers; when called, if there is not one per item.
 
     Source: the path is bisected as a virtual Brownian tree (Li et al. 2020, arXiv 2001.01328,
     section 4) in its stationary form `W(tau) / sqrt(tau)`, an Ornstein-Uhlenbeck process in the
@@ -98,9 +109,10 @@ class BrownianNoise:
     generators".
     """
 
-    def __init__(self, schedule: NoiseSchedule, seed: int | Sequence[int]) -> None:
-        self.schedule = schedule
-        self.seed = tuple(map(int, seed)) if isinstance(seed, Sequence) else int(seed)
+    repeats = True
+
+    def __init__(self, schedule: NoiseSchedule, seeds: int | Sequence[int] | Tensor) -> None:
+        self.schedule, self.seeds = schedule, _whole_numbers(seeds)
         self._last: list[tuple[Tensor, Tensor]] = []  # (level, path there) of the last call
 
     def __getstate__(self) -> dict[str, object]:
@@ -143,7 +155,24 @@ class BrownianNoise:
             same = (path.shape, path.device, path.dtype) == (x.shape, x.device, dtype)
             if same and known.shape == level.shape and torch.equal(known, level):
                 return path
-        return _bisect(level, _element_keys(self.seed, x), dtype)
+        return _bisect(level, _element_keys(self.seeds, x), dtype)
+
+
+def _whole_numbers(seeds: int | Sequence[int] | Tensor) -> int | tuple[int, ...]:
+    """Return one seed or a row of seeds as Python integers; arrays and tensors are welcome.
+
+    Raises:
+        ValueError: If they are anything else, such as floats or a word.
+    """
+    plain: Any = seeds.tolist() if hasattr(seeds, "tolist") else seeds
+    try:
+        if isinstance(plain, Iterable) and not isinstance(plain, str | bytes):
+            return tuple(index(seed) for seed in plain)
+        return index(plain)
+    except TypeError:
+        raise ValueError(
+            f"seeds must be whole numbers, one per item, got {plain!r}: pass such as [1, 2]"
+        ) from None
 
 
 def _check_count(seeds: Sequence[int], x: Tensor) -> None:

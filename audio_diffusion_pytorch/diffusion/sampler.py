@@ -21,6 +21,8 @@ from audio_diffusion_pytorch.protocols import (
     StepDenoiser,
 )
 
+from .checks import check_part, check_row, check_signal
+
 Callback = Callable[[State], None]
 
 
@@ -52,7 +54,9 @@ def sample(
         solver: Makes the steps.
         schedule: What the times mean.
         noise: Gives stochastic solvers (and a constraint that goes back up) their noise; default
-            torch's global generator.
+            torch's global generator. A constraint that goes back up needs noise that is fresh at
+            each visit: a source that repeats itself (it says so by an attribute `repeats`) would
+            give back what it gave there before.
         constraint: Plans the walk and corrects each state. Where its plan goes back up, the
             signal is noised anew by the exact forward kernel, and multistep solvers start afresh.
         callback: Called with the state after each step.
@@ -62,15 +66,23 @@ def sample(
         The signal `(b, c, *t)` at `times[-1]`.
 
     Raises:
-        ValueError: If there are fewer than two times, or they do not fall, or leave 0..1.
+        ValueError: If there are fewer than two times, or they do not fall, or leave 0..1; if the
+            signal is of whole numbers, a part is not of its kind, or the plan goes back up and the
+            noise repeats itself.
     """
+    check_part("solver", solver, "step", "Euler()")
     times = check_times(times, x)
     source: NoiseSource = _global_noise if noise is None else noise
-    count = len(times) - 1
-    plan = [(i, i + 1) for i in range(count)] if constraint is None else constraint.plan(times)
+    check_part("noise", source, "__call__", "GaussianNoise(generator)")
+    plan = _plan(times, constraint)
+    if getattr(source, "repeats", False) and any(there < here for here, there in plan):
+        raise ValueError(
+            f"{type(constraint).__name__} goes back up and needs fresh noise there, got "
+            f"{type(source).__name__}, which repeats itself: pass noise=GaussianNoise(generator)"
+        )
     state = State(x, times[0], times[0])
     stands_still = times.ndim > 1 and bool((times.diff(dim=0) == 0).any())
-    for here, there in tqdm(list(plan), disable=not show_progress, desc="sampling"):
+    for here, there in tqdm(plan, disable=not show_progress, desc="sampling"):
         before = replace(state, time=times[here], next_time=times[there])
         if there < here:
             state = renoise(before, schedule, source)
@@ -84,6 +96,13 @@ def sample(
         if callback is not None:
             callback(state)
     return state.x
+
+
+def _plan(times: Tensor, constraint: Constraint | None) -> list[tuple[int, int]]:
+    if constraint is None:
+        return [(i, i + 1) for i in range(len(times) - 1)]
+    check_part("constraint", constraint, "plan", "Inpainting(known, mask)")
+    return list(constraint.plan(times))
 
 
 def _in_step(denoiser: Denoiser | StepDenoiser, state: State, schedule: NoiseSchedule) -> Denoiser:
@@ -112,8 +131,11 @@ def check_times(times: Tensor, x: Tensor) -> Tensor:
     """Return the times as `(n + 1, b)` or `(n + 1, b, 1, *t)`; refuse what no solver can walk.
 
     Raises:
-        ValueError: If there are fewer than two times, or they do not fall, or leave 0..1.
+        ValueError: If there are fewer than two times, or they do not fall, or leave 0..1; if the
+            signal is of whole numbers.
     """
+    check_signal(x)
+    check_row(times)
     if len(times) < 2:
         raise ValueError(f"sampling needs at least 1 step (2 times), got {len(times)} times")
     if not bool(((times >= 0) & (times <= 1)).all()):

@@ -21,19 +21,24 @@ from torch import Tensor
 from audio_diffusion_pytorch.ops.shapes import lift
 
 from .guidance.base import BaseGuidance, Rule
-from .guidance.classifier_free import ClassifierFreeGuidance
+from .guidance.classifier_free import as_guidance, check_inside
 from .guidance.guesses import Guesses
 
 
 class _Threshold(BaseGuidance):
     """Bounds what an inner guidance gives, or the plain conditional guess."""
 
-    guidance: BaseGuidance | None
+    guidance: BaseGuidance | float | None
+
+    @property
+    def inner(self) -> BaseGuidance:
+        """What makes the guess: of scale 1, the plain conditional one, where there is none."""
+        return as_guidance(1.0 if self.guidance is None else self.guidance)
 
     @property
     def needs_null(self) -> bool:
         """As the guidance inside; False without one."""
-        return self.guidance is not None and self.guidance.needs_null
+        return self.inner.needs_null
 
     def bound(self, x: Tensor) -> Tensor:
         """Return the guess within its range."""
@@ -42,7 +47,7 @@ class _Threshold(BaseGuidance):
 
     def start(self) -> Rule:
         """Return the rule that bounds what the inner rule gives."""
-        inner = (ClassifierFreeGuidance(1.0) if self.guidance is None else self.guidance).start()
+        inner = self.inner.start()
 
         def threshold(guesses: Guesses) -> Tensor:
             return self.bound(inner(guesses))
@@ -55,21 +60,23 @@ class StaticThreshold(_Threshold):
     """Clip the guess of the clean signal to `-limit..limit`.
 
     Args:
-        guidance: What makes the guess; None is the net alone.
+        guidance: What makes the guess; a number stands for `ClassifierFreeGuidance` of that scale,
+            None is the net alone.
         limit: Largest magnitude: 1 for raw audio. A latent scaled to unit variance has a far wider
             range, such as the largest magnitude seen in training.
 
     Raises:
-        ValueError: If the limit is not above 0.
+        ValueError: If the limit is not above 0, or `CFGPlusPlus` is inside.
 
     Source: Saharia et al. 2022, "Imagen", arXiv 2205.11487, section 2.3.
     """
 
-    guidance: BaseGuidance | None = None
+    guidance: BaseGuidance | float | None = None
     limit: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a limit that leaves nothing."""
+        check_inside(self, self.inner)
         _check_limit(self.limit)
 
     def bound(self, x: Tensor) -> Tensor:
@@ -87,22 +94,25 @@ class DynamicThreshold(_Threshold):
     a sound that is too loud as a whole.
 
     Args:
-        guidance: What makes the guess; None is the net alone.
+        guidance: What makes the guess; a number stands for `ClassifierFreeGuidance` of that scale,
+            None is the net alone.
         percentile: Share of values kept from clipping, 0..1; the paper uses 0.995.
         limit: Largest magnitude afterwards, as in `StaticThreshold`.
 
     Raises:
-        ValueError: If the percentile is outside 0..1 or the limit not above 0.
+        ValueError: If the percentile is outside 0..1 or the limit not above 0; if
+            `CFGPlusPlus` is inside.
 
     Source: Saharia et al. 2022, "Imagen", arXiv 2205.11487, section 2.3.
     """
 
-    guidance: BaseGuidance | None = None
+    guidance: BaseGuidance | float | None = None
     percentile: float = 0.995
     limit: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what leaves nothing."""
+        check_inside(self, self.inner)
         _check_limit(self.limit)
         if not 0.0 < self.percentile <= 1.0:
             raise ValueError(f"percentile must be above 0 and at most 1, got {self.percentile}")

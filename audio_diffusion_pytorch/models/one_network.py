@@ -53,3 +53,14 @@ def _share_one_net(module: nn.Module, state: dict[str, Any], prefix: str, *unuse
         own = f"{prefix}diffusion."
         copied = {k: v for k, v in state.items() if k.startswith(own)}
         state.update({f"{prefix}sampler.{k.removeprefix(prefix)}": v for k, v in copied.items()})
+    _fill_aliases(module, state, prefix)
+
+
+def _fill_aliases(module: nn.Module, state: dict[str, Any], prefix: str) -> None:
+    """Give aliases without a value the one they have: what is missing is named once, as saved."""
+    shared: dict[str, Any] = dict.fromkeys(_aliases(module), module.net)
+    if _shares_diffusion(module):
+        shared["sampler.diffusion."] = module.diffusion
+    for alias, part in shared.items():
+        for key, value in part.state_dict().items():
+            state.setdefault(f"{prefix}{alias}{key}", value)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.checks import check_part
+from audio_diffusion_pytorch.diffusion.guidance.classifier_free import as_guidance
 from audio_diffusion_pytorch.protocols import (
     Denoise,
     Denoiser,
@@ -45,12 +47,12 @@ class ReconstructionGuidance:
         mask: As `Inpainting`; floats keep down to their level here too.
         iterations: Of the conjugate gradients, one backward pass each. 1 is already a step of the
             best length; as many as known numbers is exact for Gaussian data.
-        guidance: Makes the guess that is corrected, such as `ClassifierFreeGuidance(3.0)`; default
-            the plain conditional one.
+        guidance: Makes the guess that is corrected; a number stands for `ClassifierFreeGuidance`
+            of that scale, default the plain conditional one.
 
     Raises:
-        ValueError: If there is no iteration; as `Inpainting`; when called, if gradients cannot
-            reach the noisy signal.
+        ValueError: If there is no iteration, or the guidance is none; as `Inpainting`;
+            when called, if gradients cannot reach the noisy signal.
 
     Source: Rozet et al. 2024, "Learning Diffusion Priors from Observations by Expectation
     Maximization", arXiv 2405.13712, section 4.2 (moments and conjugate gradients), without
@@ -59,13 +61,21 @@ class ReconstructionGuidance:
     """
 
     def __init__(
-        self, known: Tensor, mask: Tensor, iterations: int = 1, guidance: Guidance | None = None
+        self,
+        known: Tensor,
+        mask: Tensor,
+        iterations: int = 1,
+        guidance: Guidance | float | None = None,
     ) -> None:
         if iterations < 1:
             raise ValueError(f"reconstruction needs at least 1 iteration, got {iterations}")
         check_mask(known, mask)
         self.known, self.mask, self.iterations = known, mask, iterations
-        self.guidance = guidance
+        if isinstance(guidance, int | float):
+            guidance = as_guidance(guidance)
+        if guidance is not None:
+            check_part("guidance", guidance, "__call__", "ClassifierFreeGuidance(3.0)")
+        self.guidance: Guidance | None = guidance
 
     def __call__(
         self,
@@ -97,7 +107,7 @@ class ReconstructionGuidance:
         if not guess.requires_grad:
             raise ValueError(
                 "reconstruction needs a denoiser that gradients pass through, got one without: "
-                "remove no_grad or detach from it"
+                "remove no_grad or detach from it, or use more visits and no iterations"
             )
         clean = guess.detach()
         residual = torch.where(kept, self.known.to(x) - clean, 0)

@@ -7,6 +7,7 @@ from math import exp
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.diffusion.checks import check_whole
 from audio_diffusion_pytorch.protocols import NoiseSchedule
 
 ROUNDING = 1e-6
@@ -26,8 +27,9 @@ def check_num_steps(num_steps: int) -> None:
     """Refuse an empty grid.
 
     Raises:
-        ValueError: If there would be no time.
+        ValueError: If there would be no time, or the number is not whole.
     """
+    check_whole("num_steps", num_steps)
     if num_steps < 1:
         raise ValueError(f"a grid needs at least 1 time, got num_steps={num_steps}")
 

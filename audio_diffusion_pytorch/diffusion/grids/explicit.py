@@ -95,7 +95,8 @@ class ListSchedule(Schedule):
             if not self.interpolate or held < 2:
                 raise ValueError(
                     f"this grid holds {held} times, for {held - 1} steps, got a request for "
-                    f"{num_steps}: ask for {held - 1} steps, or pass interpolate=True"
+                    f"{num_steps} times ({num_steps - 1} steps): ask for {held - 1} steps, or pass "
+                    "interpolate=True"
                 )
             places = torch.linspace(0, held - 1, num_steps, dtype=torch.float64)
             index = places.floor().clamp(max=held - 2).long()

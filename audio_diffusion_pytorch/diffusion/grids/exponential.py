@@ -31,8 +31,8 @@ class ExponentialSchedule(Schedule):
             which the last step removes at once.
 
     Raises:
-        ValueError: If `low` is below the noisiest level of the schedule, or not below `high`, or
-            one is infinite; on a call, if there are no steps.
+        ValueError: If `low` (the default too) is not below `high`, or is below the noisiest level
+            of the schedule, or one is infinite; on a call, if there are no steps.
 
     Source: Lu et al. 2022, "DPM-Solver", arXiv 2206.00927 ("uniform logSNR"); a range near that of
     Karras et al. 2022, arXiv 2206.00364, relative to the deviation of the data.
@@ -48,6 +48,11 @@ class ExponentialSchedule(Schedule):
         if low is None:
             end = level_at(noise_schedule)
             low = max(NOISIEST, end if isfinite(end) else level_at(noise_schedule, LATEST))
+            if isfinite(high) and not low < high:
+                raise ValueError(
+                    f"this grid on {noise_schedule} begins at a log-SNR of {low:.4g}, got "
+                    f"high={high:.4g}, which is no cleaner: pass a higher high"
+                )
         if not (isfinite(low) and isfinite(high) and low < high):
             raise ValueError(
                 "ExponentialSchedule needs a finite low below a finite high log-SNR, got "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -47,11 +48,16 @@ class AdaptiveProjectedGuidance(BaseGuidance):
     def __post_init__(self) -> None:
         """Refuse what does not damp or bound."""
         check_scale(self.scale)
+        if not 0.0 <= self.eta <= 1.0:
+            raise ValueError(
+                f"eta must be in 0 (none of the parallel part) .. 1 (all), got {self.eta}"
+            )
         if not -1.0 < self.momentum < 1.0:
             raise ValueError(f"momentum must be between -1 and 1 (0 is none), got {self.momentum}")
-        if self.rms_threshold is not None and not self.rms_threshold > 0.0:
+        if self.rms_threshold is not None and not 0.0 < self.rms_threshold < inf:
             raise ValueError(
-                f"rms_threshold must be above 0, got {self.rms_threshold}; None is no bound"
+                f"rms_threshold must be finite and above 0, got {self.rms_threshold}; None is no "
+                "bound"
             )
 
     @property

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.checks import check_part
 from audio_diffusion_pytorch.protocols import Denoise
 
 from .base import BaseGuidance, Rule
-from .classifier_free import as_guidance
+from .classifier_free import as_guidance, check_inside
 from .guesses import Guesses
 
 
@@ -27,6 +28,9 @@ class Autoguidance(BaseGuidance):
         guidance: How the two guesses are mixed, the worse in place of the unconditional one; a
             number stands for `ClassifierFreeGuidance` of that scale.
 
+    Raises:
+        ValueError: If `CFGPlusPlus` is inside, or a part is not of its kind.
+
     Source: Karras et al. 2024, arXiv 2406.02507.
     """
 
@@ -34,8 +38,9 @@ class Autoguidance(BaseGuidance):
     guidance: BaseGuidance | float
 
     def __post_init__(self) -> None:
-        """Refuse a scale that is no number."""
-        as_guidance(self.guidance)
+        """Refuse what cannot be inside, and a net that is none."""
+        check_inside(self, self.guidance)
+        check_part("worse", self.worse, "__call__", "other.diffusion.denoise")
 
     @property
     def needs_null(self) -> bool:

@@ -22,6 +22,11 @@ class BaseGuidance:
         """Whether there must be a null condition to move away from."""
         return True
 
+    @property
+    def goes_outside(self) -> bool:
+        """Whether what changes the guess must go inside it, and nothing but `Interval` around."""
+        return False
+
     def start(self) -> Rule:
         """Return a new rule: from the `Guesses` at one noisy signal to the guided guess.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from audio_diffusion_pytorch.ops.shapes import lift
 
 from .base import BaseGuidance, Rule
-from .classifier_free import as_guidance
+from .classifier_free import as_guidance, check_inside
 from .guesses import GuessedStep, Guesses
 
 
@@ -33,14 +33,15 @@ class CFGPlusPlus(BaseGuidance):
     run, with the same scale at each step, but are no longer the paper's method, and do not gain
     from their order: more steps change the scale. Solvers of several calls a step are refused.
     What changes the guided guess goes inside, `CFGPlusPlus(Rescale(ClassifierFreeGuidance(0.6)))`,
-    thresholds too; only `Interval` may go outside.
+    thresholds too; only `Interval` (and `ReconstructionGuidance`) may go outside.
 
     Args:
-        guidance: What makes the guided guess; a number stands for `ClassifierFreeGuidance` of that
-            scale, 0..1.
+        guidance: What makes the guided guess; a number in 0 (the unconditional guess) .. 1 (the
+            conditional one) stands for `ClassifierFreeGuidance` of that scale.
 
     Raises:
-        ValueError: When called outside `diffusion.sample` or by a solver of several calls a step.
+        ValueError: If a number is outside 0..1, or another `CFGPlusPlus` is inside; when called
+            outside `diffusion.sample` or by a solver of several calls a step.
 
     Source: Chung et al. 2024, arXiv 2406.08070, algorithm 2.
     """
@@ -48,8 +49,18 @@ class CFGPlusPlus(BaseGuidance):
     guidance: BaseGuidance | float
 
     def __post_init__(self) -> None:
-        """Refuse a scale that is no number."""
-        as_guidance(self.guidance)
+        """Refuse a scale of the usual kind, and what cannot be inside."""
+        check_inside(self, self.guidance)
+        if not isinstance(self.guidance, BaseGuidance) and not 0 <= self.guidance <= 1:
+            raise ValueError(
+                "a scale of CFGPlusPlus lies in 0 (the unconditional guess) .. 1 (the conditional "
+                f"one), got {self.guidance}: take such as 0.6, or ClassifierFreeGuidance without it"
+            )
+
+    @property
+    def goes_outside(self) -> bool:
+        """True: what it returns is stretched, and no guess of the clean signal to be changed."""
+        return True
 
     @property
     def needs_null(self) -> bool:

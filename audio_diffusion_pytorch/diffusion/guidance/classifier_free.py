@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 
 from .base import BaseGuidance, Rule
 
@@ -50,12 +51,42 @@ def check_scale(scale: float) -> None:
     Raises:
         ValueError: If so.
     """
-    if not isfinite(scale):
-        raise ValueError(f"the guidance scale must be a finite number, got {scale}: 1 is off")
+    if not (_is_number(scale) and isfinite(scale)):
+        raise ValueError(f"the guidance scale must be a finite number, got {scale!r}: 1 is off")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real)
 
 
 def as_guidance(guidance: BaseGuidance | float) -> BaseGuidance:
-    """Return a guidance: a number stands for classifier-free guidance of that scale."""
+    """Return a guidance: a number stands for classifier-free guidance of that scale.
+
+    Raises:
+        ValueError: If it is neither, such as a class.
+    """
     if isinstance(guidance, BaseGuidance):
         return guidance
+    if not _is_number(guidance):
+        is_class = isinstance(guidance, type)
+        got = f"the class {getattr(guidance, '__name__', '')}" if is_class else type(guidance).__name__
+        raise ValueError(
+            f"guidance must be a number or a guidance of this library, got {got}: pass such as 3.0 "
+            "or ClassifierFreeGuidance(3.0), or subclass BaseGuidance"
+        )
     return ClassifierFreeGuidance(guidance)
+
+
+def check_inside(outer: BaseGuidance, guidance: BaseGuidance | float) -> None:
+    """Refuse what cannot go inside `outer`.
+
+    Raises:
+        ValueError: If it is no guidance and no number, or belongs outside, as `CFGPlusPlus` does.
+    """
+    if as_guidance(guidance).goes_outside:
+        name = type(outer).__name__
+        remedy = "leave one out" if outer.goes_outside else f"say CFGPlusPlus({name}(...))"
+        raise ValueError(
+            f"{name} cannot go around CFGPlusPlus, as only Interval can, got {guidance!r} inside "
+            f"it: {remedy}"
+        )

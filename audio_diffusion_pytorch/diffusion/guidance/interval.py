@@ -11,6 +11,7 @@ from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import NoiseSchedule
 
 from .base import BaseGuidance, Rule
+from .classifier_free import as_guidance
 from .guesses import Guesses
 
 
@@ -25,7 +26,7 @@ class Interval(BaseGuidance):
     overshoot: with few steps and a high scale add a threshold, or take Euler.
 
     Args:
-        guidance: What guides inside.
+        guidance: What guides inside; a number stands for `ClassifierFreeGuidance` of that scale.
         low: Lowest time that is guided, 0 (clean) or above.
         high: Highest time that is guided, 1 (noise) or below; both ends are inside.
 
@@ -35,12 +36,13 @@ class Interval(BaseGuidance):
     Source: Kynkaanniemi et al. 2024, arXiv 2404.07724 (there an interval of `sigma`).
     """
 
-    guidance: BaseGuidance
+    guidance: BaseGuidance | float
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        """Refuse an interval outside 0..1."""
+        """Refuse an interval outside 0..1, and what is no guidance."""
+        as_guidance(self.guidance)
         if not 0.0 <= self.low <= self.high <= 1.0:
             raise ValueError(
                 "the interval of guidance must obey 0 <= low <= high <= 1 (times: 1 is noise), got "
@@ -49,12 +51,12 @@ class Interval(BaseGuidance):
 
     @classmethod
     def of_log_snr(
-        cls, guidance: BaseGuidance, low: float, high: float, schedule: NoiseSchedule
+        cls, guidance: BaseGuidance | float, low: float, high: float, schedule: NoiseSchedule
     ) -> Interval:
         """Return the interval between two log-SNRs in nats, which mean the same on any schedule.
 
         Args:
-            guidance: What guides inside.
+            guidance: As for the class.
             low: Lowest log-SNR (the noisy end); `-inf` reaches up to pure noise.
             high: Highest log-SNR (the clean end); `inf` reaches down to clean.
             schedule: That of the sampling. A level `sigma` of a variance-exploding paper is the
@@ -74,11 +76,16 @@ class Interval(BaseGuidance):
     @property
     def needs_null(self) -> bool:
         """As the guidance inside."""
-        return self.guidance.needs_null
+        return as_guidance(self.guidance).needs_null
+
+    @property
+    def goes_outside(self) -> bool:
+        """As the guidance inside."""
+        return as_guidance(self.guidance).goes_outside
 
     def start(self) -> Rule:
         """Return the rule that follows the inner rule inside the interval only."""
-        inner = self.guidance.start()
+        inner = as_guidance(self.guidance).start()
 
         def choose(guesses: Guesses) -> Tensor:
             inside = (guesses.time >= self.low) & (guesses.time <= self.high)

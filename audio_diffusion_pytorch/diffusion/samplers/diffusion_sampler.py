@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.checks import check_part
 from audio_diffusion_pytorch.diffusion.denoiser import levels_at
 from audio_diffusion_pytorch.diffusion.grids import EvenLevels
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
@@ -24,7 +25,7 @@ from audio_diffusion_pytorch.protocols import (
 )
 
 from .base import Sampler
-from .walk import check_method, check_part, times_of, walk
+from .walk import check_method, times_of, walk
 
 
 class Method(Protocol):

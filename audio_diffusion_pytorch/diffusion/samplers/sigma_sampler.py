@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.checks import check_whole
 from audio_diffusion_pytorch.diffusion.constraints import RePaint
 from audio_diffusion_pytorch.diffusion.noise_schedules import VarianceExploding
 from audio_diffusion_pytorch.diffusion.sampler import Callback, sample
@@ -103,7 +104,7 @@ class SigmaSampler(Sampler):
             num_steps: As in `forward`.
             num_resamples: Visits of each level, 1 or more.
             noise: Start noise of the shape of the source; drawn by default.
-            step_noise: As in `forward`; must be fresh at each visit.
+            step_noise: As in `forward`; must be fresh at each visit, as `GaussianNoise` is.
             callback: As in `forward`.
             show_progress: As in `forward`.
 
@@ -136,6 +137,7 @@ def check_sigmas(sigmas: Tensor, num_steps: int) -> None:
     Raises:
         ValueError: If there are no steps, or the sigmas are not `num_steps + 1` falling values.
     """
+    check_whole("num_steps", num_steps)
     if num_steps < 1:
         raise ValueError(f"num_steps must be at least 1, got {num_steps}")
     if sigmas.ndim != 1 or len(sigmas) != num_steps + 1:

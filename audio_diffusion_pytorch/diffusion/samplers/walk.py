@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.checks import check_part, check_row, check_whole
 from audio_diffusion_pytorch.diffusion.sampler import Callback, check_times, sample
 from audio_diffusion_pytorch.protocols import (
     Constraint,
@@ -21,23 +22,6 @@ from audio_diffusion_pytorch.protocols import (
 )
 
 
-def check_part(what: str, part: object, method: str, example: str) -> None:
-    """Refuse a class, a word or anything else where an object with `method` is wanted.
-
-    Raises:
-        ValueError: If `part` is a class or has no such method.
-    """
-    if isinstance(part, type):
-        raise ValueError(
-            f"{what} must be an object, got the class {part.__name__}: say {part.__name__}(...) "
-            f"with parentheses, such as {example}"
-        )
-    if not callable(getattr(part, method, None)):
-        raise ValueError(
-            f"{what} must be an object with {method}(...), got {part!r}: pass one such as {example}"
-        )
-
-
 def check_method(solver: Solver, grid: Grid, grid_name: str = "grid") -> None:
     """Refuse a solver or a grid that is no object of its kind.
 
@@ -46,22 +30,6 @@ def check_method(solver: Solver, grid: Grid, grid_name: str = "grid") -> None:
     """
     check_part("solver", solver, "step", "Euler()")
     check_part(grid_name, grid, "__call__", "LinearSchedule()")
-
-
-def check_options(
-    guidance: Guidance | None, noise: NoiseSource | None, constraint: Constraint | None
-) -> None:
-    """Refuse classes, numbers and generators where objects are wanted.
-
-    Raises:
-        ValueError: If one is not of its kind.
-    """
-    if guidance is not None:
-        check_part("guidance", guidance, "__call__", "ClassifierFreeGuidance(3.0)")
-    if noise is not None:
-        check_part("noise", noise, "__call__", "GaussianNoise(generator)")
-    if constraint is not None:
-        check_part("constraint", constraint, "plan", "Inpainting(known, mask)")
 
 
 def times_of(grid: Grid, num_steps: int | None, times: Tensor | None, x: Tensor) -> Tensor:
@@ -74,6 +42,7 @@ def times_of(grid: Grid, num_steps: int | None, times: Tensor | None, x: Tensor)
     if times is None:
         if num_steps is None:
             raise ValueError("sampling needs num_steps, or the times themselves: got neither")
+        check_whole("num_steps", num_steps)
         if num_steps < 1:
             raise ValueError(f"num_steps must be at least 1, got {num_steps}")
         check_part("grid", grid, "__call__", "LinearSchedule()")
@@ -84,11 +53,13 @@ def times_of(grid: Grid, num_steps: int | None, times: Tensor | None, x: Tensor)
                 f"the grid must return a tensor of {num_steps + 1} times for {num_steps} steps, "
                 f"got {got} from {type(grid).__name__}"
             )
-    elif num_steps is not None and num_steps != len(times) - 1:
-        raise ValueError(
-            f"{len(times)} times make {len(times) - 1} steps, got num_steps={num_steps}: leave "
-            "num_steps out where times are given"
-        )
+    else:
+        check_row(times)
+        if num_steps is not None and num_steps != len(times) - 1:
+            raise ValueError(
+                f"{len(times)} times make {len(times) - 1} steps, got num_steps={num_steps}: leave "
+                "num_steps out where times are given"
+            )
     return check_times(times.to(x.device), x)
 
 
@@ -112,10 +83,9 @@ def walk(
     Raises:
         ValueError: As `sample`; if guidance, noise or constraint are not of their kind.
     """
-    check_part("solver", solver, "step", "Euler()")
-    check_options(guidance, noise, constraint)
     bound: Denoiser = partial(denoise, **cond)
     if guidance is not None:
+        check_part("guidance", guidance, "__call__", "ClassifierFreeGuidance(3.0)")
         bound = guidance(denoise, cond, null_cond or {})
     return sample(
         bound,
