@@ -319,6 +319,10 @@ def test_signatures_are_upstreams():
         (lambda: small(4, torch.zeros(2, 2, 5)), "multiple of 3 samples"),
         (lambda: small(4, torch.zeros(2, 2, 0)), "multiple of 3 samples"),
         (lambda: small(4, torch.zeros(2, 2, 12)), "num_chunks counts those of start"),
+        (lambda: small(4, torch.zeros(2, 2, 6).double()), "as the net is, got torch.float64"),
+        (lambda: small(4, torch.zeros(2, 2, 6, device="meta")), "got torch.float32 on meta"),
+        (lambda: small(4, num_steps=3.0), "num_steps must be a whole number, got 3.0"),
+        (lambda: ARVSampler(LevelNet(), 2, 12, 4, solver=UniPC), "got the class UniPC"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call, message):

@@ -172,7 +172,7 @@ def test_shifted_grid_gives_the_levels_of_a_shifted_schedule():
 def test_list_gives_its_times_and_only_those():
     grid = ListSchedule([1.0, 0.4, 0.1, 0.0])
     torch.testing.assert_close(grid(4, CPU), torch.tensor([1.0, 0.4, 0.1, 0.0]))
-    with pytest.raises(ValueError, match="holds 4 times, for 3 steps, got a request for 6"):
+    with pytest.raises(ValueError, match=r"holds 4 times, for 3 steps.* for 6 times \(5 steps\)"):
         grid(6, CPU)
 
 
@@ -251,3 +251,17 @@ def test_copies_give_the_same_times():
         for grid in grids(schedule):
             for twin in (copy.deepcopy(grid), pickle.loads(pickle.dumps(grid))):
                 assert torch.equal(twin(9, CPU), grid(9, CPU))
+
+
+def test_an_exponential_grid_says_that_the_schedule_begins_too_clean():
+    """No `low` was given, so none is blamed."""
+    with pytest.raises(ValueError, match=r"begins at a log-SNR of 27\.63, got high=10") as caught:
+        ExponentialSchedule(VarianceExploding(1e-6))
+    assert "low" not in str(caught.value)
+    assert len(ExponentialSchedule(VarianceExploding(1e-6), high=30.0)(4, CPU)) == 4
+
+
+@pytest.mark.parametrize("grid", [LinearSchedule(), ListSchedule([1.0, 0.5, 0.0])], ids=repr)
+def test_a_number_of_times_that_is_not_whole_is_refused(grid):
+    with pytest.raises(ValueError, match=r"num_steps must be a whole number, got 3\.0"):
+        grid(3.0, CPU)

@@ -415,11 +415,61 @@ def test_conditions_that_cannot_be_batched_are_refused(cond, null, words):
             "low <= high",
         ),
         (lambda: CFGPlusPlus(math.nan), "finite number"),
+        (lambda: ClassifierFreeGuidance("3"), "finite number, got '3'"),
+        (lambda: AdaptiveProjectedGuidance(2.0, eta=math.nan), "eta must be in 0.*got nan"),
+        (lambda: AdaptiveProjectedGuidance(2.0, rms_threshold=math.inf), "finite and above 0"),
+        (lambda: CFGPlusPlus(5.0), "lies in 0 .* 1 .*got 5.0"),
+        (lambda: CFGPlusPlus(-0.1), "lies in 0 .* 1 .*got -0.1"),
+        (lambda: CFGPlusPlus(CFGPlusPlus(0.6)), "leave one out"),
+        (lambda: CFGPlusPlus(Interval(CFGPlusPlus(0.6), 0.2, 0.8)), "leave one out"),
+        (lambda: Rescale(CFGPlusPlus(0.6)), r"say CFGPlusPlus\(Rescale\(...\)\)"),
+        (lambda: StaticThreshold(Interval(CFGPlusPlus(0.6), 0.2, 0.8)), "only Interval can"),
+        (lambda: DynamicThreshold(CFGPlusPlus(0.6)), "only Interval can"),
+        (lambda: Autoguidance(TwoClasses(), CFGPlusPlus(0.6)), "only Interval can"),
+        (lambda: Autoguidance(TwoClasses, 2.0), "worse must be an object, got the class TwoCl"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         make()
+    assert "\n" not in str(caught.value)
+
+
+NESTS = {
+    "Rescale": Rescale,
+    "Interval": lambda inner: Interval(inner, 0.2, 0.8),
+    "Interval.of_log_snr": lambda inner: Interval.of_log_snr(inner, -4, 4, HalfCircle()),
+    "CFGPlusPlus": CFGPlusPlus,
+    "Autoguidance": lambda inner: Autoguidance(TwoClasses(), inner),
+    "StaticThreshold": StaticThreshold,
+    "DynamicThreshold": DynamicThreshold,
+}
+
+
+@pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
+def test_a_number_inside_stands_for_classifier_free_guidance(nest):
+    x, time = noisy(), times(0.2, 0.5, 0.9)
+    state = State(x, time, time / 2)
+    made, wanted = (
+        nest(inner)(TwoClasses(), COND, NULL).for_step(state, HalfCircle())(x, time)
+        for inner in (0.7, ClassifierFreeGuidance(0.7))
+    )
+    assert torch.equal(made, wanted)
+
+
+@pytest.mark.parametrize("inner", [ClassifierFreeGuidance, "3", torch.tensor(3.0)], ids=str)
+@pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
+def test_what_is_no_guidance_is_refused_before_anything_runs(nest, inner):
+    with pytest.raises(ValueError, match="must be a number or a guidance") as caught:
+        nest(inner)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_an_interval_goes_around_cfg_plus_plus():
+    schedule, x = HalfCircle(), noisy()
+    kinds = Interval(CFGPlusPlus(0.6), 0, 1), CFGPlusPlus(0.6)
+    made = [walk(g(TwoClasses(), COND, NULL), x, grid(5), Euler(), schedule) for g in kinds]
+    assert torch.equal(*made)
 
 
 def test_guidance_copies_pickles_and_says_what_it_is():

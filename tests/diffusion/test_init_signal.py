@@ -155,3 +155,15 @@ def test_a_strength_outside_its_range_is_refused(strength):
 def test_times_must_be_one_falling_row(times):
     with pytest.raises(ValueError, match="one falling row"):
         varied(torch.zeros(1, 1, 8), 0.5, times=times)
+
+
+def test_a_signal_of_whole_numbers_is_refused():
+    """All noise gains below 1 would be rounded to 0."""
+    whole, times = torch.ones(1, 1, 8, dtype=torch.int64), torch.linspace(1, 0, 5)
+    denoiser = OVERLAPPING.denoiser(HalfCircle())
+    with pytest.raises(ValueError, match=r"floating-point numbers, got torch\.int64"):
+        start_from(whole, times, 0.5, HalfCircle())
+    with pytest.raises(ValueError, match=r"floating-point numbers, got torch\.int64"):
+        vary(denoiser, whole, times, Euler(), HalfCircle(), strength=0.0)
+    with pytest.raises(ValueError, match=r"must be a tensor .* got list"):
+        start_from(whole.float(), [1.0, 0.0], 0.5, HalfCircle())

@@ -6,6 +6,7 @@ import pickle
 import sys
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -240,6 +241,33 @@ def test_bad_seeds_and_generators_are_refused_in_one_line():
         GaussianNoise(torch.Generator(), seeds=[1])
     with pytest.raises(ValueError, match="generator must be on the device of the draw, meta"):
         GaussianNoise(torch.Generator())(x.to("meta"), at(0), at(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: brownian("12"), "seeds must be whole numbers, one per item, got '12'"),
+        (lambda: brownian(None), "got None"),
+        (lambda: brownian([1, 2.5]), r"got \[1, 2.5\]"),
+        (lambda: brownian(torch.tensor([0.5])), r"got \[0.5\]"),
+        (lambda: GaussianNoise(seeds="12"), "got '12'"),
+        (lambda: GaussianNoise(seeds=3), r"one seed per item, got the single seed 3.*seeds=\[3\]"),
+    ],
+)
+def test_seeds_that_are_no_whole_numbers_are_refused_in_one_line(make, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_seeds_may_be_a_tensor_an_array_or_a_range():
+    x = torch.zeros(2, 1, 4)
+    for make in (brownian, lambda seeds: GaussianNoise(seeds=seeds)):
+        wanted = make([1, 2])(x, at(0, 2), at(1, 2))
+        for seeds in (torch.tensor([1, 2]), np.array([1, 2]), range(1, 3)):
+            assert torch.equal(make(seeds)(x, at(0, 2), at(1, 2)), wanted)
+    wanted = brownian(7)(x, at(0, 2), at(1, 2))
+    assert torch.equal(brownian(torch.tensor(7))(x, at(0, 2), at(1, 2)), wanted)
 
 
 @pytest.mark.gpu

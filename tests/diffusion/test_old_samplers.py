@@ -207,3 +207,20 @@ def test_sigmas_that_cannot_be_walked_are_refused_in_one_line(sigmas, steps, wor
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="rho must be above 0"):
         ADPM2Sampler(rho=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"s_churn": -5.0}, "s_churn must be at least 0"),
+        ({"s_churn": math.nan}, "got s_churn=nan"),
+        ({"s_tmin": 3.0, "s_tmax": 1.0}, "s_tmin <= s_tmax, got s_tmin=3.0 and s_tmax=1.0"),
+        ({"s_tmin": -1.0}, "got s_tmin=-1.0"),
+        ({"s_noise": -1.0}, "s_noise=-1.0"),
+        ({"s_noise": math.nan}, "s_noise=nan"),
+    ],
+)
+def test_karras_settings_out_of_range_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        KarrasSampler(**settings)
+    assert "\n" not in str(caught.value)

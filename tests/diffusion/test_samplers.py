@@ -398,6 +398,9 @@ def test_parts_that_are_not_of_their_kind_are_refused(make, words):
         ({"times": torch.tensor([0.0, 1.0])}, "fall"),
         ({"times": torch.tensor([2.0, 0.0])}, "0..1"),
         ({"times": torch.ones(3, 5, 1, 8)}, "times must have shape"),
+        ({"num_steps": 3.0}, "num_steps must be a whole number, got 3.0"),
+        ({"times": [1.0, 0.0]}, "must be a tensor .* got list"),
+        ({"times": torch.tensor(1.0), "num_steps": 1}, "got one without axes"),
         ({"num_steps": 2, "solver": Heun}, "got the class Heun"),
         ({"num_steps": 2, "grid": LinearSchedule}, "got the class LinearSchedule"),
         ({"num_steps": 2, "guidance": 3.0}, "guidance must be an object.*got 3.0"),
@@ -448,3 +451,9 @@ def test_an_init_of_another_shape_is_refused():
     sampler = DiffusionSampler(VDiffusion(Affine()))
     with pytest.raises(ValueError, match=r"init must have the shape of the noise, \(2, 1, 8\)"):
         sampler(torch.randn(2, 1, 8), 2, init=torch.randn(2, 1, 9))
+
+
+def test_noise_of_whole_numbers_is_refused():
+    for sampler in both_samplers(Affine()):
+        with pytest.raises(ValueError, match=r"floating-point numbers, got torch\.int64"):
+            sampler(torch.ones(2, 1, 8, dtype=torch.int64), 2)

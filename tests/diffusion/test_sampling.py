@@ -10,7 +10,9 @@ from torch import nn
 from audio_diffusion_pytorch.diffusion import (
     ClassifierFreeGuidance,
     Euler,
+    GaussianNoise,
     HalfCircle,
+    Inpainting,
     LinearSchedule,
     VSampler,
     bind_denoiser,
@@ -127,6 +129,28 @@ def test_callback_and_progress_do_not_change_the_result(capsys):
 def test_grids_that_cannot_be_walked_are_refused(times, words):
     with pytest.raises(ValueError, match=words):
         sample(gaussian_denoiser(1.0), torch.zeros(1, 1, 4), times, Euler(), HalfCircle())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"x": torch.ones(1, 1, 4, dtype=torch.int64)}, "floating-point numbers, got torch.int64"),
+        ({"times": [1.0, 0.5, 0.0]}, r"must be a tensor \(n \+ 1,\) for n steps, got list"),
+        ({"times": torch.tensor(1.0)}, "got one without axes"),
+        ({"solver": Euler}, r"got the class Euler: say Euler\(...\)"),
+        ({"noise": torch.Generator()}, r"GaussianNoise\(generator\)"),
+        ({"noise": GaussianNoise}, "got the class GaussianNoise"),
+        ({"constraint": Inpainting}, "got the class Inpainting"),
+    ],
+)
+def test_calls_that_cannot_work_are_refused_in_one_line(change, words):
+    call = {
+        "denoiser": gaussian_denoiser(1.0), "x": torch.zeros(1, 1, 4), "solver": Euler(),
+        "times": torch.linspace(1, 0, 3), "schedule": HalfCircle(), **change,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=words) as caught:
+        sample(**call)
+    assert "\n" not in str(caught.value)
 
 
 class Affine(nn.Module):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from audio_diffusion_pytorch import (
     MDCT,
@@ -27,6 +28,7 @@ from audio_diffusion_pytorch.diffusion import (
     ExponentialSchedule,
     FlowDiffusion,
     KDiffusion,
+    LearnedUncertainty,
     Rescale,
     UniPC,
     VKDiffusion,
@@ -94,6 +96,21 @@ def test_state_dict_holds_the_network_once(tmp_path):
     noise = torch.randn(1, 1, 64)
     assert torch.equal(other.sample(noise, 3), model.sample(noise, 3))
     assert other.net is other.diffusion.net is other.sampler.net
+
+
+@pytest.mark.parametrize("outer", [False, True], ids=["alone", "inside a module"])
+def test_a_missing_weight_is_named_once_and_as_it_is_saved(outer):
+    """A checkpoint of before a learned weight was added, and one without part of the network."""
+    model = small_model(diffusion_t=FlowDiffusion, diffusion_weight=LearnedUncertainty())
+    whole, prefix = (nn.ModuleDict({"part": model}), "part.") if outer else (model, "")
+    state = whole.state_dict()
+    first = next(iter(state))
+    own = [key for key in state if not key.startswith(f"{prefix}net.")]
+    assert first.startswith(f"{prefix}net.") and own
+    for key in [first, *own]:
+        del state[key]
+    found = whole.load_state_dict(state, strict=False)
+    assert sorted(found.missing_keys) == sorted([first, *own]) and not found.unexpected_keys
 
 
 def test_a_zeroed_copy_differs_and_leaves_the_original_alone():

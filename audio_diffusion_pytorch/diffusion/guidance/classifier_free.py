@@ -68,8 +68,8 @@ def as_guidance(guidance: BaseGuidance | float) -> BaseGuidance:
     if isinstance(guidance, BaseGuidance):
         return guidance
     if not _is_number(guidance):
-        is_class = isinstance(guidance, type)
-        got = f"the class {getattr(guidance, '__name__', '')}" if is_class else type(guidance).__name__
+        kind = getattr(guidance, "__name__", "") if isinstance(guidance, type) else None
+        got = type(guidance).__name__ if kind is None else f"the class {kind}"
         raise ValueError(
             f"guidance must be a number or a guidance of this library, got {got}: pass such as 3.0 "
             "or ClassifierFreeGuidance(3.0), or subclass BaseGuidance"
