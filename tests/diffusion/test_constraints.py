@@ -149,6 +149,23 @@ def test_repaint_meets_the_exact_conditional():
     assert (mean, std) == pytest.approx((1.317, 0.406), abs=0.002)  # what its docstring says
 
 
+@pytest.mark.parametrize(
+    ("visits", "guided", "wanted"),
+    [
+        (1, False, (0.662, 0.666)),
+        (5, False, (1.186, 0.484)),
+        (10, False, (1.276, 0.459)),
+        (20, False, (1.315, 0.448)),
+        (1, True, (1.332, 0.435)),
+        (3, True, (1.35, 0.435)),
+    ],
+)
+def test_the_moments_that_the_guide_names(visits, guided, wanted):
+    guidance = ReconstructionGuidance(KNOWN, KEEP) if guided else None
+    found = second_given_first(RePaint(KNOWN, KEEP, visits), Heun(True), guided=guidance)
+    assert found == pytest.approx(wanted, abs=0.002)
+
+
 def test_replacement_alone_is_biased_at_any_number_of_steps():
     """The known bias: 0.66 where 1.35 is right; more steps do not help."""
     for steps in (25, 50, 200):
@@ -157,7 +174,9 @@ def test_replacement_alone_is_biased_at_any_number_of_steps():
 
 
 def test_each_doubling_of_the_visits_brings_repaint_closer():
-    means = [second_given_first(RePaint(KNOWN, KEEP, n), Heun())[0] for n in (1, 2, 4, 8, 16, 32)]
+    means = [
+        second_given_first(RePaint(KNOWN, KEEP, n), Heun(True))[0] for n in (1, 2, 4, 8, 16, 32)
+    ]
     off = [MEAN - mean for mean in means]
     assert all(0 < b < 0.75 * a for a, b in pairwise(off))
 
@@ -171,10 +190,10 @@ def test_repaint_is_right_with_solvers_that_remember(solver):
 
 def test_reconstruction_meets_the_exact_conditional():
     guided = ReconstructionGuidance(KNOWN, KEEP)
-    mean, std = second_given_first(Inpainting(KNOWN, KEEP), Heun(), guided=guided)
+    mean, std = second_given_first(Inpainting(KNOWN, KEEP), Heun(True), guided=guided)
     assert (mean, std) == pytest.approx((MEAN, STD), abs=0.02)
     # A few visits wash out the one step from pure noise that could not be guided.
-    mean, std = second_given_first(RePaint(KNOWN, KEEP, 3), Heun(), guided=guided)
+    mean, std = second_given_first(RePaint(KNOWN, KEEP, 3), Heun(True), guided=guided)
     assert (mean, std) == pytest.approx((MEAN, STD), abs=0.001)
 
 

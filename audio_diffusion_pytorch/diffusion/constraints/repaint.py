@@ -22,7 +22,7 @@ class RePaint(Inpainting):
 
     For two numbers with correlation 0.9, the first known to be 1.5 (mean 1.35 and deviation 0.436
     are right), 50 linear DDIM steps give 0.67 and 0.64 for 1 visit, 1.28 and 0.43 for 10, 1.32 and
-    0.41 for 20. A solver of second order keeps the deviation (`Heun`: 1.32 and 0.45); multistep
+    0.41 for 20. A solver of second order keeps the deviation (`Heun`: 1.32 and 0.43); multistep
     solvers start afresh after each jump, so give them a `jump` of 4 or more. With
     `ReconstructionGuidance`, 3 visits do.
 
