@@ -108,14 +108,14 @@ def test_the_given_part_is_as_said():
 
 def test_repaint_continues_with_the_right_covariance():
     """All covariances, across the cut too, within 5 % of the variance; neighbours within 5 %."""
-    found = continued(linear_grid(30), Heun(), visits=80)
+    found = continued(linear_grid(30), Heun(as_published=True), visits=80)
     assert worst(found) < 0.035
     assert found[CUT - 1, CUT].item() == pytest.approx(PHI, rel=0.035)
 
 
 def test_guided_continuation_needs_few_visits():
     """A twentieth of the visits and closer; or a single walk from where guidance can begin."""
-    found = continued(linear_grid(30), Heun(), visits=4, iterations=2)
+    found = continued(linear_grid(30), Heun(as_published=True), visits=4, iterations=2)
     assert worst(found) < 0.02
     assert found[CUT - 1, CUT].item() == pytest.approx(PHI, rel=0.02)
     single = continued(exponential_grid(40), DPMpp2M(), visits=1, iterations=CUT)
@@ -124,7 +124,7 @@ def test_guided_continuation_needs_few_visits():
 
 def test_replacement_alone_hardly_continues():
     """What the visits are for: the covariance across the cut is less than half."""
-    found = continued(linear_grid(30), Heun(), visits=1)
+    found = continued(linear_grid(30), Heun(as_published=True), visits=1)
     assert 0.3 < found[CUT - 1, CUT].item() / PHI < 0.5
 
 
@@ -136,14 +136,14 @@ def test_spans_stay_stationary_over_many_cuts(visits, iterations, tolerance):
     times = linear_grid(30)
     white = ExactNoise(torch.zeros(64, 1, 1, dtype=torch.float64))
     start = white(torch.zeros(64, 1, SIZE, dtype=torch.float64), None, None)
-    made = sample(ar1_denoiser(SIZE), start, times, Heun(), HalfCircle())
+    made = sample(ar1_denoiser(SIZE), start, times, Heun(as_published=True), HalfCircle())
     for _ in range(3):  # as in one call, but the noise knows all that was made
         made = continue_signal(
             ar1_denoiser(SIZE),
             made,
             made.shape[-1] + SIZE - CUT,
             times,
-            Heun(),
+            Heun(as_published=True),
             HalfCircle(),
             span=SIZE,
             overlap=CUT / SIZE,
