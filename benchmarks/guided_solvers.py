@@ -9,6 +9,8 @@ the bed of `tests/diffusion/test_guided_solvers.py`; seconds on a CPU.
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from _results import report
 from torch import Tensor
@@ -57,6 +59,7 @@ def steps_within(solver: Solver, calls: int) -> int:
 
 def main() -> None:
     """Measure everything and print the table."""
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     torch.set_default_dtype(torch.float64)  # the grids give their times in it
     figures, rows = [], []
     for scale in SCALES:

@@ -460,7 +460,7 @@ def test_a_number_inside_stands_for_classifier_free_guidance(nest):
 @pytest.mark.parametrize("inner", [ClassifierFreeGuidance, "3", torch.tensor(3.0)], ids=str)
 @pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
 def test_what_is_no_guidance_is_refused_before_anything_runs(nest, inner):
-    with pytest.raises(ValueError, match="must be a number or a guidance") as caught:
+    with pytest.raises(ValueError, match="must be a number or an object") as caught:
         nest(inner)
     assert "\n" not in str(caught.value)
 

@@ -59,6 +59,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real)
 
 
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
 def as_guidance(guidance: BaseGuidance | float) -> BaseGuidance:
     """Return a guidance: a number stands for classifier-free guidance of that scale.
 
@@ -68,11 +72,10 @@ def as_guidance(guidance: BaseGuidance | float) -> BaseGuidance:
     if isinstance(guidance, BaseGuidance):
         return guidance
     if not _is_number(guidance):
-        kind = getattr(guidance, "__name__", "") if isinstance(guidance, type) else None
-        got = type(guidance).__name__ if kind is None else f"the class {kind}"
         raise ValueError(
-            f"guidance must be a number or a guidance of this library, got {got}: pass such as 3.0 "
-            "or ClassifierFreeGuidance(3.0), or subclass BaseGuidance"
+            "guidance must be a number or an object of a guidance class, got "
+            f"{_kind(guidance)}: pass such as 3.0 or ClassifierFreeGuidance(3.0), or subclass "
+            "BaseGuidance"
         )
     return ClassifierFreeGuidance(guidance)
 
