@@ -34,6 +34,7 @@ from .noise import GaussianNoise as GaussianNoise
 from .noise_schedules import DiscreteBetas as DiscreteBetas
 from .noise_schedules import HalfCircle as HalfCircle
 from .noise_schedules import InputScaled as InputScaled
+from .noise_schedules import Interpolated as Interpolated
 from .noise_schedules import Laplace as Laplace
 from .noise_schedules import LinearBeta as LinearBeta
 from .noise_schedules import Shifted as Shifted
@@ -80,6 +81,7 @@ from .thresholding import StaticThreshold as StaticThreshold
 from .times import Distribution as Distribution
 from .times import LogitNormal as LogitNormal
 from .times import LogNormalDistribution as LogNormalDistribution
+from .times import Sobol as Sobol
 from .times import Stratified as Stratified
 from .times import UniformDistribution as UniformDistribution
 from .times import VKDistribution as VKDistribution
@@ -132,6 +134,7 @@ __all__ = [
     "Inpainter",
     "Inpainting",
     "InputScaled",
+    "Interpolated",
     "Interval",
     "KDiffusion",
     "KarrasSampler",
@@ -154,6 +157,7 @@ __all__ = [
     "Shifted",
     "ShiftedSchedule",
     "Sigmoid",
+    "Sobol",
     "StaticThreshold",
     "StraightPath",
     "Stratified",

@@ -1,5 +1,6 @@
 """Pure functions on tensors, without parameters or state."""
 
+from audio_diffusion_pytorch.ops.classes import refuse_class as refuse_class
 from audio_diffusion_pytorch.ops.pitch_salience import LogSpectrum as LogSpectrum
 from audio_diffusion_pytorch.ops.pitch_salience import Salience as Salience
 from audio_diffusion_pytorch.ops.pitch_salience import band_power as band_power
@@ -9,6 +10,8 @@ from audio_diffusion_pytorch.ops.pitch_salience import pitch_spectrum as pitch_s
 from audio_diffusion_pytorch.ops.random import check_generator as check_generator
 from audio_diffusion_pytorch.ops.random import randn as randn
 from audio_diffusion_pytorch.ops.random import randn_like as randn_like
+from audio_diffusion_pytorch.ops.shapes import broadcasts_over as broadcasts_over
+from audio_diffusion_pytorch.ops.shapes import check_mask_values as check_mask_values
 from audio_diffusion_pytorch.ops.shapes import lift as lift
 from audio_diffusion_pytorch.ops.stft import frame as frame
 from audio_diffusion_pytorch.ops.stft import mean_power_spectrum as mean_power_spectrum
@@ -18,7 +21,9 @@ __all__ = [
     "LogSpectrum",
     "Salience",
     "band_power",
+    "broadcasts_over",
     "check_generator",
+    "check_mask_values",
     "frame",
     "harmonic_salience",
     "lift",
@@ -28,4 +33,5 @@ __all__ = [
     "power_spectrogram",
     "randn",
     "randn_like",
+    "refuse_class",
 ]

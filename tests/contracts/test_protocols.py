@@ -65,6 +65,9 @@ ARGUMENTS: dict[str, Callable[[type], Any]] = {
     ),
     "diffusion.noise_schedules.discrete_betas.DiscreteBetas": lambda cls: cls.linear(),
     "diffusion.noise_schedules.input_scaled.InputScaled": lambda cls: cls(HalfCircle(), 0.5),
+    "diffusion.noise_schedules.interpolated.Interpolated": lambda cls: cls(
+        HalfCircle(), adp.diffusion.Shifted(HalfCircle(), 2.0)
+    ),
     "diffusion.noise_schedules.shifted.Shifted": lambda cls: cls(HalfCircle(), -1.0),
     "diffusion.times.bell.LogNormalDistribution": lambda cls: cls(noise_schedule=HalfCircle()),
     "diffusion.times.tangent.VKDistribution": lambda cls: cls(noise_schedule=HalfCircle()),

@@ -11,6 +11,7 @@ from audio_diffusion_pytorch.diffusion.noise_schedules import (
     DiscreteBetas,
     HalfCircle,
     InputScaled,
+    Interpolated,
     Laplace,
     LinearBeta,
     Shifted,
@@ -31,6 +32,10 @@ FULL_RANGE = {
     "laplace, wide": Laplace(1.0, 2.0),
     "shifted circle": Shifted(HalfCircle(), -3.0),
     "shifted line": Shifted(StraightPath(), 2.0),
+    "interpolated circle": Interpolated(HalfCircle(), Shifted(HalfCircle(), 2.0)),
+    "noisier late": Interpolated(StraightPath(), Shifted(StraightPath(), -3.0)),
+    "full range late": Interpolated(DiscreteBetas.linear(), HalfCircle()),
+    "sigmoid, far": Sigmoid(1500, 1501),
 }
 SOME_SIGNAL_LEFT = {
     "linear beta": LinearBeta(),
@@ -45,6 +50,8 @@ SOME_SIGNAL_LEFT = {
     "cleaner linear beta": Shifted(LinearBeta(), 2.0),
     "noisier exploding": Shifted(VarianceExploding(), -2.0),
     "scaled cosine": InputScaled(DiscreteBetas.cosine(), 0.3),
+    "some signal late": Interpolated(Laplace(), LinearBeta()),
+    "interpolated exploding": Interpolated(VarianceExploding(40.0), VarianceExploding(200.0)),
 }
 SCHEDULES = FULL_RANGE | SOME_SIGNAL_LEFT
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES.keys())
@@ -319,6 +326,44 @@ def test_shifts_add_up_and_a_zero_shift_changes_nothing():
         )
 
 
+def test_interpolated_half_circles_are_those_of_simple_diffusion():
+    """Shift 32 to 256 at 512 pixels: `t logsnr_256 + (1 - t) logsnr_32`, as in the paper."""
+    time = torch.linspace(0, 1, 101, dtype=torch.float64)[1:-1]
+    ends = [Shifted.for_length(HalfCircle(), 512**2, size**2) for size in (32, 256)]
+    cosine = -2 * torch.log(torch.tan(pi * time / 2))
+    low, high = (cosine + 2 * log(size / 512) for size in (32, 256))
+    wanted = torch.lerp(low, high, time)
+    torch.testing.assert_close(Interpolated(*ends).log_snr(time), wanted, rtol=1e-12, atol=1e-12)
+    alpha, sigma = Interpolated(*ends).alpha_sigma(time)
+    torch.testing.assert_close(alpha, wanted.sigmoid().sqrt())
+    torch.testing.assert_close(sigma, (-wanted).sigmoid().sqrt())
+
+
+def test_a_schedule_interpolated_with_itself_is_itself():
+    for schedule in SCHEDULES.values():
+        twin = Interpolated(schedule, schedule)
+        torch.testing.assert_close(twin.log_snr(DENSE), schedule.log_snr(DENSE))
+        back = twin.time_at(schedule.log_snr(DENSE))
+        torch.testing.assert_close(back, DENSE, rtol=0, atol=1e-10)
+
+
+def test_the_time_of_a_level_is_found_to_its_last_digits_near_the_clean_end():
+    """Not only to 1e-10 of the whole: half of what float64 holds of a time of 1e-12 too."""
+    schedule = SCHEDULES["interpolated circle"]
+    time = torch.logspace(-12, -2, 41, dtype=torch.float64)
+    found = schedule.time_at(schedule.log_snr(time))
+    torch.testing.assert_close(found, time, rtol=1e-12, atol=0)
+
+
+def test_a_sigmoid_far_out_is_an_exponential():
+    """Beyond float64's cosh, at 710: `1 - sigmoid(u)` is `exp(-u)` there."""
+    time = torch.linspace(0, 1, 101, dtype=torch.float64)
+    power = (torch.exp(-time) - exp(-1)) / (1 - exp(-1))
+    for start, wanted in ((1500, power), (-1501, 1 - power.flip(0))):
+        found = Sigmoid(start, start + 1).alpha_sigma(time)[0] ** 2
+        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
+
+
 def test_scaled_input_is_the_papers_state_over_its_deviation():
     """Chen 2023: (b alpha x0 + sigma noise) / std for unit-variance x0; clean again at time 0."""
     time, b = torch.linspace(0, 1, 101, dtype=torch.float64), 0.3
@@ -379,6 +424,12 @@ def test_gradients_reach_the_times():
         (lambda: Shifted(HalfCircle(), inf), "finite shift"),
         (lambda: Shifted.for_length(HalfCircle(), 0, 10), "lengths above 0, got 0 and 10"),
         (lambda: InputScaled(HalfCircle(), 0.0), "scale above 0, got 0.0"),
+        (lambda: Interpolated(HalfCircle(), Shifted(HalfCircle(), 20.0)), "rises at"),
+        (lambda: Interpolated(VarianceExploding(), StraightPath()), "one curve"),
+        (lambda: Interpolated(HalfCircle, HalfCircle()), r"say HalfCircle\(\) not HalfCircle"),
+        (lambda: Interpolated(HalfCircle(), HalfCircle), "late must be an object"),
+        (lambda: Shifted(HalfCircle, 1.0), "base must be an object"),
+        (lambda: InputScaled(HalfCircle, 1.0), "base must be an object"),
     ],
 )
 def test_bad_arguments_are_named_in_one_line(make, words):

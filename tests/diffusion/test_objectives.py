@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from audio_diffusion_pytorch.diffusion.coupling import OptimalTransport
 from audio_diffusion_pytorch.diffusion.noise_schedules import (
     HalfCircle,
     LinearBeta,
@@ -18,6 +19,7 @@ from audio_diffusion_pytorch.diffusion.objectives import (
     KDiffusion,
     VDiffusion,
     VKDiffusion,
+    per_item_mse,
 )
 from audio_diffusion_pytorch.diffusion.parameterizations import (
     CleanPrediction,
@@ -328,6 +330,51 @@ def test_whatever_stands_in_the_padding_has_no_effect(filler):
     assert loss.isfinite().all() and loss[1] == 0 and loss[0] > 0
     loss.sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("value", [1.0, 0.05, 1e-6])
+def test_only_the_ratios_of_a_soft_mask_count(value, dtype):
+    """Also where they sum to less than 1."""
+    target = torch.linspace(0, 1, 16, dtype=dtype).reshape(2, 1, 8)
+    mask = torch.full((2, 1, 8), value, dtype=dtype)
+    found = per_item_mse(torch.zeros_like(target), target, mask)
+    torch.testing.assert_close(found, per_item_mse(torch.zeros_like(target), target))
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.5, math.nan])
+def test_masks_beyond_the_range_are_named(value):
+    x, mask = tones(2, 8), torch.ones(2, 1, 8)
+    mask[0, 0, 3] = value
+    for call in (lambda: per_item_mse(x, x, mask), lambda: VDiffusion(Zero())(x, mask)):
+        with pytest.raises(ValueError, match=r"must lie in 0 \(padding\) .. 1 \(real\)") as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: VDiffusion(Zero), "net must be an object, got the class Zero"),
+        (lambda: VDiffusion(Zero(), Stratified), "sigma_distribution must be an object"),
+        (lambda: VDiffusion(Zero(), weight=MinSNR), r"weight .*: say MinSNR\(\) not MinSNR"),
+        (lambda: VDiffusion(Zero(), loss_fn=nn.MSELoss), "loss_fn must be an object"),
+        (lambda: FlowDiffusion(Zero(), Stratified), r"times .*: say Stratified\(\)"),
+        (lambda: FlowDiffusion(Zero(), coupling=OptimalTransport), r"say OptimalTransport\(\)"),
+        (lambda: FlowDiffusion(Zero(), schedule=StraightPath), r"schedule .*: say StraightPath"),
+        (lambda: GaussianDiffusion(Zero(), HalfCircle, VPrediction()), "say HalfCircle"),
+        (lambda: GaussianDiffusion(Zero(), HalfCircle(), VPrediction), "say VPrediction"),
+        (
+            lambda: KDiffusion(Zero(), sigma_distribution=LogNormalDistribution),
+            "sigma_distribution",
+        ),
+        (lambda: VKDiffusion(Zero(), sigma_distribution=Stratified), "sigma_distribution"),
+    ],
+)
+def test_classes_given_for_objects_are_named(make, words):
+    with pytest.raises(ValueError, match=words) as error:
+        make()
+    assert "\n" not in str(error.value)
 
 
 def test_a_soft_mask_weighs_positions():

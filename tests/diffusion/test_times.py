@@ -19,6 +19,7 @@ from audio_diffusion_pytorch.diffusion.times import (
     Distribution,
     LogitNormal,
     LogNormalDistribution,
+    Sobol,
     Stratified,
     UniformDistribution,
     VKDistribution,
@@ -42,6 +43,12 @@ LAWS = {
     "uniform": (UniformDistribution(), stats.uniform.cdf),
     "range": (UniformDistribution(0.2, 0.6), stats.uniform(0.2, 0.4).cdf),
     "stratified": (Stratified(), stats.uniform.cdf),
+    "sobol": (Sobol(), stats.uniform.cdf),
+    "sobol, range": (Sobol(0.2, 0.6), stats.uniform(0.2, 0.4).cdf),
+    "logit-normal, sobol": (
+        LogitNormal(0.5, 0.8, draws=Sobol()),
+        lambda t: stats.norm(0.5, 0.8).cdf(torch.logit(torch.as_tensor(t)).numpy()),
+    ),
     "logit-normal": (
         LogitNormal(0.5, 0.8),
         lambda t: stats.norm(0.5, 0.8).cdf(torch.logit(torch.as_tensor(t)).numpy()),
@@ -179,6 +186,61 @@ def test_the_process_group_is_read_when_drawing(monkeypatch):
     assert cells.tolist() == list(range(16))
 
 
+@pytest.mark.parametrize("size", [1, 2, 16, 64])
+def test_every_piece_of_a_sobol_batch_is_even(size):
+    """Each run of `size` items has one time in each of as many strata, down to one item."""
+    for seed in range(10):
+        runs = Sobol()(64, CPU, seeded(seed)).reshape(-1, size)
+        for run in runs:
+            assert (run * size).floor().sort().values.tolist() == list(range(size))
+
+
+def test_halves_of_a_batch_tell_sobol_from_stratified():
+    """The mean loss over a quarter of a batch, against independent times."""
+
+    def spread(sampler):
+        quarters = [sampler(32, CPU, seeded(seed))[:8] for seed in range(400)]
+        return torch.stack([torch.exp(-3 * times).mean() for times in quarters]).var()
+
+    alone = spread(UniformDistribution())
+    assert spread(Sobol()) < 0.05 * alone
+    assert spread(Stratified()) > 0.5 * alone
+
+
+@pytest.mark.parametrize("item", [0, 3])
+def test_each_time_of_sobol_is_uniform(item):
+    times = torch.stack([Sobol()(5, CPU, seeded(seed)) for seed in range(4000)])
+    assert times.min() >= 0 and times.max() < 1
+    assert stats.kstest(times[:, item].double().numpy(), stats.uniform.cdf).pvalue > 1e-4
+
+
+def test_parts_of_a_batch_share_a_sobol_sequence():
+    """Whatever their generators; another batch is another sequence."""
+
+    def step(number, parts):
+        times = []
+        for part in range(parts):
+            with shared_strata(seed=number, part=part, parts=parts):
+                times.append(Sobol()(8, CPU, seeded(part)))
+        return torch.stack(times)
+
+    times = step(3, 4)
+    assert (times.flatten() * 32).floor().sort().values.tolist() == list(range(32))
+    for mine in times:
+        assert (mine * 8).floor().sort().values.tolist() == list(range(8))
+    assert torch.equal(times, step(3, 4)) and not torch.equal(times, step(4, 4))
+    assert torch.equal(step(3, 1)[0], Sobol()(8, CPU, seeded(0)))  # alone, the generator says
+
+
+@pytest.mark.parametrize("size", [12, 16])
+def test_the_mean_loss_over_a_sobol_batch_is_ten_times_calmer(size):
+    def spread(sampler):
+        batches = [sampler(size, CPU, seeded(seed)) for seed in range(400)]
+        return torch.stack([torch.exp(-3 * times).mean() for times in batches]).var()
+
+    assert spread(Sobol()) < 0.1 * spread(UniformDistribution())
+
+
 @pytest.mark.parametrize("parts", [1, 4])
 def test_the_mean_loss_is_ten_times_calmer(parts):
     """Variance of a batch's mean of a smooth loss, against independent times."""
@@ -235,6 +297,11 @@ def test_samplers_without_a_generator_follow_it_all_the_same():
     ("make", "words"),
     [
         (lambda: UniformDistribution(0.7, 0.2), "vmin"),
+        (lambda: Sobol(0.7, 0.2), "vmin"),
+        (lambda: LogitNormal(draws=Stratified), r"draws .* say Stratified\(\) not Stratified"),
+        (lambda: LogNormalDistribution(noise_schedule=HalfCircle), "say HalfCircle"),
+        (lambda: VKDistribution(noise_schedule=HalfCircle), "say HalfCircle"),
+        (lambda: VKDistribution(draws=Sobol), "say Sobol"),
         (lambda: Stratified(rank=2), "world_size"),
         (lambda: Stratified(rank=4, world_size=4), "got 4 of 4"),
         (lambda: Stratified(accumulation=0), "accumulation"),

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from audio_diffusion_pytorch.ops.shapes import lift
+from audio_diffusion_pytorch.ops.shapes import broadcasts_over, check_mask_values, lift
 
 
 def check_mask(known: Tensor, mask: Tensor) -> None:
@@ -33,13 +33,7 @@ def check_mask(known: Tensor, mask: Tensor) -> None:
             f"the mask must have shape ({batch} or 1, {channels} or 1, {wanted}) for a known "
             f"signal of shape {tuple(known.shape)}, got {tuple(mask.shape)}"
         )
-    if mask.dtype == torch.bool or mask.is_meta:
-        return
-    if not bool(((mask >= 0) & (mask <= 1)).all()):
-        low, high = float(mask.min()), float(mask.max())
-        raise ValueError(
-            f"mask values must lie in 0 (make anew) .. 1 (keep), got {low:.4g}..{high:.4g}"
-        )
+    check_mask_values(mask, "0 (make anew) .. 1 (keep)")
 
 
 def check_fit(known: Tensor, mask: Tensor, x: Tensor) -> None:
@@ -50,8 +44,7 @@ def check_fit(known: Tensor, mask: Tensor, x: Tensor) -> None:
             that is not 1.
     """
     for name, part in (("known signal", known), ("mask", mask)):
-        pairs = zip(part.shape, x.shape, strict=False)
-        if part.ndim != x.ndim or any(size not in (1, wanted) for size, wanted in pairs):
+        if not broadcasts_over(part, x):
             raise ValueError(
                 f"the {name} must broadcast over the sampled signal of shape {tuple(x.shape)}, got "
                 f"{tuple(part.shape)}: give it that shape, with 1 where all share it"

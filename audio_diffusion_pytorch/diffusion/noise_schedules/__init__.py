@@ -7,6 +7,7 @@ Time 0 is exactly clean on every schedule, time 1 the noisiest level. Each also 
 from .discrete_betas import DiscreteBetas as DiscreteBetas
 from .half_circle import HalfCircle as HalfCircle
 from .input_scaled import InputScaled as InputScaled
+from .interpolated import Interpolated as Interpolated
 from .laplace import Laplace as Laplace
 from .linear_beta import LinearBeta as LinearBeta
 from .shifted import Shifted as Shifted
@@ -18,6 +19,7 @@ __all__ = [
     "DiscreteBetas",
     "HalfCircle",
     "InputScaled",
+    "Interpolated",
     "Laplace",
     "LinearBeta",
     "Shifted",

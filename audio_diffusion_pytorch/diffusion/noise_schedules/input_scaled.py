@@ -7,6 +7,7 @@ from math import inf, log
 
 from torch import Tensor
 
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.protocols import NoiseSchedule
 
 from .shifted import Shifted
@@ -31,7 +32,7 @@ class InputScaled:
             larger images.
 
     Raises:
-        ValueError: If the scale is not above 0.
+        ValueError: If the scale is not above 0, or a class is given for a schedule.
 
     Source: Chen 2023, "On the Importance of Noise Scheduling for Diffusion Models",
     arXiv 2301.10972, section 2 ("input scaling").
@@ -41,6 +42,7 @@ class InputScaled:
     scale: float
 
     def __post_init__(self) -> None:
+        refuse_class("base", self.base)
         if not 0 < self.scale < inf:
             raise ValueError(f"InputScaled needs a scale above 0, got {self.scale}")
 

@@ -7,6 +7,7 @@ from math import isfinite, log
 
 from torch import Tensor
 
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.protocols import NoiseSchedule
 
 from .paths import gains_at
@@ -28,7 +29,7 @@ class Shifted:
         shift: Added to the log-SNR, nats; finite.
 
     Raises:
-        ValueError: If the shift is not finite.
+        ValueError: If the shift is not finite, or a class is given for a schedule.
 
     Source: Hoogeboom et al. 2023, "simple diffusion", arXiv 2301.11093, section 3.1; Esser et al.
     2024, arXiv 2403.03206, eq. 23.
@@ -38,6 +39,7 @@ class Shifted:
     shift: float
 
     def __post_init__(self) -> None:
+        refuse_class("base", self.base)
         if not isfinite(self.shift):
             raise ValueError(f"Shifted needs a finite shift of the log-SNR, got {self.shift}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cosh, log
+from math import exp, log, log1p
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Sigmoid(OnCircle):
     @property
     def _offset(self) -> float:
         ends = (self.start / (2 * self.temperature), self.end / (2 * self.temperature))
-        return log(cosh(ends[0])) - log(cosh(ends[1]))
+        return _log_cosh(ends[0]) - _log_cosh(ends[1])
 
     def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Return `(alpha, sigma)` of the shape of `time`."""
@@ -72,3 +72,7 @@ class Sigmoid(OnCircle):
         loud = logsigmoid(level + width) - logsigmoid(level - width)
         faint = 2 * width - logsigmoid(width - level) + logsigmoid(-level - width)
         return (torch.where(level > 0, loud, faint) / (2 * width)).clamp(0.0, 1.0)
+
+
+def _log_cosh(value: float) -> float:
+    return abs(value) + log1p(exp(-2 * abs(value))) - log(2)

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from audio_diffusion_pytorch.diffusion.coupling import Coupling
 from audio_diffusion_pytorch.diffusion.denoiser import ask, bind_denoiser, denoise, levels_at
 from audio_diffusion_pytorch.diffusion.times import UniformDistribution, draw_times, shared_strata
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.ops.random import randn_like
 from audio_diffusion_pytorch.protocols import (
     Denoiser,
@@ -47,6 +48,9 @@ class GaussianDiffusion(Diffusion):
             each item `(1, c, *t)`.
         coupling: Chooses which noise meets which signal, such as `OptimalTransport()` for flows;
             default by chance. Noise that is passed in stays where it is.
+
+    Raises:
+        ValueError: If a class is given for one of its objects, as in `weight=MinSNR`.
     """
 
     def __init__(
@@ -61,6 +65,10 @@ class GaussianDiffusion(Diffusion):
         coupling: Coupling | None = None,
     ) -> None:
         super().__init__()
+        parts = {"net": net, "schedule": schedule, "parameterization": parameterization}
+        parts |= {"times": times, "weight": weight, "loss_fn": loss_fn, "coupling": coupling}
+        for name, part in parts.items():
+            refuse_class(name, part)
         self.net = net
         self.schedule = schedule
         self.parameterization = parameterization
@@ -107,7 +115,8 @@ class GaussianDiffusion(Diffusion):
         Args:
             x: Clean signals `(b, c, *t)`, unit variance for best results.
             mask: `(b, 1 | c, *t)`, True (or 1) where the signal is real, False where it is
-                padding: there the signal is taken for zero and no error counts.
+                padding: there the signal is taken for zero and no error counts. Floats in 0..1
+                weigh the error.
             generator: For the times and the noise, on the device of `x`.
             reduction: "mean" gives a scalar, "none" the loss of each item `(b,)`.
             times: Fixed times `(b,)` or `(b, 1, *t)` in 0..1 instead of drawn ones.
@@ -116,7 +125,7 @@ class GaussianDiffusion(Diffusion):
 
         Raises:
             ValueError: If the batch is empty or not of real numbers, or the reduction, a shape, a
-                time or the generator's device does not fit.
+                time, a mask's value or the generator's device does not fit.
         """
         self._check_batch(x, mask, reduction)
         if mask is not None:  # a net that looks around would see what stands in the padding

@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.ops.shapes import broadcasts_over, check_mask_values
+
 
 def per_item_mse(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the mean squared error of each item `(b,)`, over the unmasked positions only.
 
-    An item that is all padding has the loss 0.
+    A mask of floats in 0..1 weighs the positions; only their ratios count. An item that is all
+    padding has the loss 0.
 
     Raises:
-        ValueError: If the prediction does not have the shape of the target, or the mask does not
-            broadcast to it.
+        ValueError: If the prediction does not have the shape of the target, the mask does not
+            broadcast to it, or holds values outside 0..1.
     """
     if prediction.shape != target.shape:
         raise ValueError(
@@ -24,10 +27,12 @@ def per_item_mse(prediction: Tensor, target: Tensor, mask: Tensor | None = None)
     if mask is None:
         return error.flatten(1).mean(1)
     check_mask(mask, error)
+    check_mask_values(mask, "0 (padding) .. 1 (real)")
     weight = torch.broadcast_to(mask, error.shape).to(error.dtype)
     # Padding may hold anything, and anything times 0 need not be 0.
     error = error.masked_fill(weight == 0, 0.0)
-    return (error * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1)
+    total = weight.flatten(1).sum(1).clamp_min(torch.finfo(error.dtype).tiny)
+    return (error * weight).flatten(1).sum(1) / total
 
 
 def check_mask(mask: Tensor, x: Tensor) -> None:
@@ -36,8 +41,7 @@ def check_mask(mask: Tensor, x: Tensor) -> None:
     Raises:
         ValueError: If it has other dimensions, or an axis of another size that is not 1.
     """
-    pairs = zip(mask.shape, x.shape, strict=False)
-    if mask.ndim != x.ndim or any(size not in (1, wanted) for size, wanted in pairs):
+    if not broadcasts_over(mask, x):
         axes = ", ".join(str(size) for size in (len(x), 1, *x.shape[2:]))
         raise ValueError(
             f"the mask must have shape ({axes}) for this signal of shape {tuple(x.shape)}, got "

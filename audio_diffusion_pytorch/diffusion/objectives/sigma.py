@@ -13,6 +13,7 @@ from audio_diffusion_pytorch.diffusion.noise_schedules import HalfCircle, Varian
 from audio_diffusion_pytorch.diffusion.parameterizations import EDMPreconditioning, VPrediction
 from audio_diffusion_pytorch.diffusion.thresholding import DynamicThreshold, StaticThreshold
 from audio_diffusion_pytorch.diffusion.times import LogNormalDistribution, VKDistribution
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import (
     LossWeight,
@@ -37,6 +38,7 @@ class _SigmaDiffusion(GaussianDiffusion):
         loss_fn: LossFunction | None,
         coupling: Coupling | None,
     ) -> None:
+        refuse_class("sigma_distribution", sigma_distribution)
         name = type(sigma_distribution).__name__
         if getattr(sigma_distribution, "noise_schedule", None) is not None:
             raise ValueError(

@@ -7,6 +7,7 @@ from torch import nn
 from audio_diffusion_pytorch.diffusion.coupling import Coupling
 from audio_diffusion_pytorch.diffusion.noise_schedules import HalfCircle
 from audio_diffusion_pytorch.diffusion.parameterizations import VPrediction
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.protocols import LossWeight, TimeSampler
 
 from .gaussian import GaussianDiffusion, LossFunction
@@ -34,6 +35,7 @@ class VDiffusion(GaussianDiffusion):
         weight: LossWeight | None = None,
         coupling: Coupling | None = None,
     ) -> None:
+        refuse_class("sigma_distribution", sigma_distribution)
         super().__init__(
             net,
             HalfCircle(),

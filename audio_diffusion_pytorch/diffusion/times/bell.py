@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.ops.random import check_generator
 from audio_diffusion_pytorch.protocols import NoiseSchedule, TimeSampler
 
@@ -19,6 +20,7 @@ class _Bell(Distribution):
     def __init__(self, mean: float, std: float, draws: TimeSampler | None) -> None:
         if not std > 0:
             raise ValueError(f"std must be above 0, got {std:g}: it is the spread of the levels")
+        refuse_class("draws", draws)
         self.mean, self.std, self.draws = mean, std, draws
 
     def _normal(
@@ -40,11 +42,11 @@ class LogitNormal(_Bell):
     Args:
         mean: Mean of `log(t / (1 - t))`; above 0 leans to noise.
         std: Its standard deviation.
-        draws: Gives even draws in 0..1 to take the quantiles of, such as `Stratified()`; default
-            independent normal draws.
+        draws: Gives even draws in 0..1 to take the quantiles of, such as `Stratified()` or
+            `Sobol()`; default independent normal draws.
 
     Raises:
-        ValueError: If `std` is not above 0.
+        ValueError: If `std` is not above 0, or a class is given for an object.
 
     Source: Esser et al. 2024, arXiv 2403.03206, eq. 19.
     """
@@ -75,11 +77,11 @@ class LogNormalDistribution(_Bell):
         mean: Mean of the log of the ratio.
         std: Its standard deviation.
         noise_schedule: Turns ratios into times; ratios beyond its ends give its ends.
-        draws: Gives even draws in 0..1 to take the quantiles of, such as `Stratified()`; default
-            independent normal draws.
+        draws: Gives even draws in 0..1 to take the quantiles of, such as `Stratified()` or
+            `Sobol()`; default independent normal draws.
 
     Raises:
-        ValueError: If `std` is not above 0.
+        ValueError: If `std` is not above 0, or a class is given for an object.
 
     Source: Karras et al. 2022, arXiv 2206.00364, table 1 (training, noise distribution).
     """
@@ -92,6 +94,7 @@ class LogNormalDistribution(_Bell):
         draws: TimeSampler | None = None,
     ) -> None:
         super().__init__(mean, std, draws)
+        refuse_class("noise_schedule", noise_schedule)
         self.noise_schedule = noise_schedule
 
     def __call__(

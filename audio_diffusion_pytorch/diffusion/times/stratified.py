@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import NamedTuple
-
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
 from .distribution import Between
-
-
-class _Share(NamedTuple):
-    """Which part of one batch is drawn; `entropy` is the same for all of its parts."""
-
-    entropy: tuple[int, ...]
-    part: int
-    parts: int
-
-
-_SHARE: ContextVar[_Share | None] = ContextVar("stratified_share", default=None)
-
-
-@contextmanager
-def shared_strata(seed: int, part: int, parts: int) -> Iterator[None]:
-    """Within it, `Stratified` draws part `part` of `parts` of one batch of times.
-
-    For training loops: what every process and micro-batch of one update draws then falls into
-    strata of its own, and depends on nothing but these numbers and the generators, so that a
-    resumed run goes on exactly.
-
-    >>> with shared_strata(seed=7, part=0, parts=4):
-    ...     times = Stratified()(16)
-
-    Args:
-        seed: The same for all parts of a batch, another for the next batch; 0 or above.
-        part: Which part, `0 <= part < parts`: `rank * accumulation + micro_batch`.
-        parts: Processes times micro-batches. 1 shares with nobody.
-
-    Raises:
-        ValueError: If a number is out of its range.
-    """
-    if not 0 <= part < parts or seed < 0:
-        raise ValueError(
-            f"shared_strata needs 0 <= part < parts and seed >= 0, got part {part} of {parts} and "
-            f"seed {seed}"
-        )
-    token = _SHARE.set(_Share((seed,), part, parts))
-    try:
-        yield
-    finally:
-        _SHARE.reset(token)
+from .sharing import Share, current_share
 
 
 class Stratified(Between):
@@ -69,7 +23,8 @@ class Stratified(Between):
     generator, which should differ between parts. Nothing is communicated. Within `shared_strata`
     (as in `training.fit`) that says the part; elsewhere it is the rank in `torch.distributed`, if
     that is set up, and a count of the calls. All parts must be of one size for their cells to be
-    disjoint.
+    disjoint. `Sobol` says when it is the better choice. `torch.compile` breaks its graph at the
+    draw, so `fullgraph=True` fails with it.
 
     Args:
         vmin: Lowest time, 0 (clean) or above.
@@ -122,9 +77,9 @@ class Stratified(Between):
             place = (torch.from_numpy(cells).to(device)[order] + place) / share.parts
         return (order + place) / num_samples
 
-    def _share(self) -> _Share:
+    def _share(self) -> Share:
         """Return the part to draw; without `shared_strata` every call is the next part."""
-        shared = _SHARE.get()
+        shared = current_share()
         if shared is not None and self.rank is None:
             return shared
         rank, world_size = self.rank, self.world_size
@@ -135,4 +90,4 @@ class Stratified(Between):
         parts = world_size * self.accumulation
         if parts > 1:
             self.calls += 1
-        return _Share((self.seed, batch), rank * self.accumulation + micro, parts)
+        return Share((self.seed, batch), rank * self.accumulation + micro, parts)

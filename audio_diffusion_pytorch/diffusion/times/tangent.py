@@ -7,6 +7,7 @@ from math import atan, pi
 import torch
 from torch import Generator, Tensor
 
+from audio_diffusion_pytorch.ops.classes import refuse_class
 from audio_diffusion_pytorch.protocols import NoiseSchedule, TimeSampler
 
 from .distribution import Distribution, UniformDistribution
@@ -28,7 +29,7 @@ class VKDistribution(Distribution):
 
     Raises:
         ValueError: If the values are not `0 <= min_value < max_value` or `sigma_data` is not
-            above 0.
+            above 0, or a class is given for an object.
 
     Source: Salimans and Ho 2022, arXiv 2202.00512, the cosine schedule in terms of `sigma / alpha`.
     """
@@ -47,6 +48,8 @@ class VKDistribution(Distribution):
                 f"{min_value:g}, {max_value:g} and {sigma_data:g}"
             )
         self.min_value, self.max_value, self.sigma_data = min_value, max_value, sigma_data
+        refuse_class("noise_schedule", noise_schedule)
+        refuse_class("draws", draws)
         self.noise_schedule = noise_schedule
         self.draws: TimeSampler = UniformDistribution() if draws is None else draws
 
