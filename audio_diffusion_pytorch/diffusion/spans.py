@@ -27,9 +27,9 @@ def continue_signal(
     *,
     span: int,
     overlap: float = 0.5,
-    visits: int = 10,
+    visits: int = 3,
     jump: int = 1,
-    iterations: int = 0,
+    iterations: int = 1,
     noise: NoiseSource | None = None,
     show_progress: bool = False,
 ) -> Tensor:
@@ -39,8 +39,14 @@ def continue_signal(
     held to the end of what is there already (`Continuation`), so nothing that was made is changed
     again; the last span is made whole and cropped.
 
+    How well a span goes on from the one before depends on `visits` and `iterations`. On sequences
+    of variance 1 with correlation 0.8 of neighbours, three cuts in a row and a perfect net, the
+    worst covariance is 0.17 off with 10 visits and no iteration (562 calls of the net a span of 30
+    `Heun` steps), 0.04 with the default 3 visits and 1 iteration (170 calls) and 0.02 with 3 and 2.
+
     Args:
-        denoiser: Guesses the clean signal of a span; conditioning bound.
+        denoiser: Guesses the clean signal of a span; conditioning bound. Gradients must pass
+            through it, unless `iterations` is 0.
         prefix: The given beginning `(b, c, *t)`: returned bit for bit. Its last
             `overlap * span` samples are seen, or all where it has fewer.
         length: Samples of the result, prefix included.
@@ -49,10 +55,11 @@ def continue_signal(
         schedule: What the times mean.
         span: Samples that are made at a time: what the net was trained on.
         overlap: Part of a span that is held to what is there, above 0 and below 1.
-        visits: How often each stretch of levels is walked, see `RePaint`; 1 with `iterations`.
+        visits: How often each stretch of levels is walked, see `RePaint`; without iterations
+            tens of them.
         jump: Steps in a stretch, see `RePaint`.
-        iterations: Above 0, guide each guess by `ReconstructionGuidance` as well: closer, and
-            quicker than visits, but the net must be differentiable and memory is that of training.
+        iterations: Of `ReconstructionGuidance`, which corrects each guess: a backward pass each,
+            and the memory of training. 0 turns it off: visits alone, no gradients.
         noise: Gives every span its noise, fresh at each call; default `GaussianNoise()`, torch's
             global generator.
         show_progress: Show a progress bar over the spans.
@@ -97,9 +104,9 @@ def generate_spans(
     *,
     span: int,
     overlap: float = 0.5,
-    visits: int = 10,
+    visits: int = 3,
     jump: int = 1,
-    iterations: int = 0,
+    iterations: int = 1,
     noise: NoiseSource | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,

@@ -122,39 +122,63 @@ def test_guided_continuation_needs_few_visits():
     assert worst(single) < 0.03
 
 
+@pytest.mark.parametrize(
+    ("visits", "iterations", "error"),
+    [(1, 0, 0.446), (5, 0, 0.206), (10, 0, 0.13), (20, 0, 0.081),
+     (1, 1, 0.081), (3, 1, 0.04), (3, 2, 0.014)],
+)  # fmt: skip
+def test_the_errors_that_the_guide_names(visits, iterations, error):
+    found = continued(linear_grid(30), Heun(as_published=True), visits, iterations)
+    assert worst(found) == pytest.approx(error, abs=0.002)
+
+
 def test_replacement_alone_hardly_continues():
     """What the visits are for: the covariance across the cut is less than half."""
     found = continued(linear_grid(30), Heun(as_published=True), visits=1)
     assert 0.3 < found[CUT - 1, CUT].item() / PHI < 0.5
 
 
-@pytest.mark.parametrize(
-    ("visits", "iterations", "tolerance"), [(80, 0, 0.05), (5, 2, 0.015)], ids=["visits", "guided"]
-)
-def test_spans_stay_stationary_over_many_cuts(visits, iterations, tolerance):
-    """Variance and neighbour covariance within 5 % everywhere, also at each of the three cuts."""
+def after_three_cuts(solver, **options):
+    """Return the covariance of a span and three that continue it."""
     times = linear_grid(30)
     white = ExactNoise(torch.zeros(64, 1, 1, dtype=torch.float64))
     start = white(torch.zeros(64, 1, SIZE, dtype=torch.float64), None, None)
-    made = sample(ar1_denoiser(SIZE), start, times, Heun(as_published=True), HalfCircle())
+    made = sample(ar1_denoiser(SIZE), start, times, solver, HalfCircle())
     for _ in range(3):  # as in one call, but the noise knows all that was made
         made = continue_signal(
             ar1_denoiser(SIZE),
             made,
             made.shape[-1] + SIZE - CUT,
             times,
-            Heun(as_published=True),
+            solver,
             HalfCircle(),
             span=SIZE,
             overlap=CUT / SIZE,
-            visits=visits,
-            iterations=iterations,
             noise=ExactNoise(made),
+            **options,
         )
-    found = covariance(made)
+    return covariance(made)
+
+
+@pytest.mark.parametrize(
+    ("solver", "options", "tolerance"),
+    [
+        (Heun(as_published=True), {"visits": 80, "iterations": 0}, 0.05),
+        (Heun(), {}, 0.05),
+        (Heun(), {"visits": 3, "iterations": 2}, 0.025),
+    ],
+    ids=["visits", "default", "closer"],
+)
+def test_spans_stay_stationary_over_many_cuts(solver, options, tolerance):
+    """Variance and neighbour covariance within 5 % everywhere, also at each of the three cuts."""
+    found = after_three_cuts(solver, **options)
     neighbours = found.diagonal(1) / PHI
     assert len(neighbours) == 19 and neighbours.sub(1).abs().max().item() < tolerance
     assert worst(found) < tolerance
+
+
+def test_ten_visits_alone_are_too_few():
+    assert worst(after_three_cuts(Heun(), visits=10, iterations=0)) == pytest.approx(0.17, abs=0.01)
 
 
 def short(prefix, length, seed=0, **options):
@@ -280,6 +304,7 @@ def test_spans_start_at_the_noise_level_of_the_schedule():
         schedule,
         span=16,
         visits=1,
+        iterations=0,
         noise=GaussianNoise(seeded()),
     )
     assert levels[0] == pytest.approx(80, rel=0.02) and levels[3] == pytest.approx(80, rel=0.02)

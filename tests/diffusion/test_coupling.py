@@ -113,6 +113,16 @@ def test_in_one_dimension_it_sorts():
     assert float((x - paired).square().sum()) == pytest.approx(least, rel=1e-12)
 
 
+@pytest.mark.parametrize(("values", "share"), [(2, 0.08), (16, 0.5), (1024, 0.93)])
+def test_what_a_pairing_is_worth(values, share):
+    """The mean squared distance of 64 white items to their noise, against chance (2 a value)."""
+    ratios = []
+    for seed in range(40 if values == 2 else 8):
+        x, noise = torch.randn(2, 64, 1, values, generator=seeded(seed))
+        ratios.append((x - OptimalTransport()(x, noise, None, {})).square().mean() / 2)
+    assert torch.stack(ratios).mean().item() == pytest.approx(share, abs=0.01)
+
+
 def test_padding_does_not_count():
     x, noise = batch(16)
     mask = torch.tensor([True, True, False]).expand(16, 1, 3)

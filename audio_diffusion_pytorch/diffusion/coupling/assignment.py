@@ -15,7 +15,7 @@ def assign(costs: Tensor) -> Tensor:
     """Return the column of each row `(n,)` int64, each used once, of least total cost.
 
     Exact and deterministic; computed on the CPU in float64, in `n^3` steps at most and far fewer on
-    most tables (milliseconds for 64 rows, a tenth of a second for 512).
+    most tables.
 
     Args:
         costs: `(n, n)`, finite, of any sign.

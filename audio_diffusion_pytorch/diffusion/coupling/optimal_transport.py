@@ -24,11 +24,11 @@ class OptimalTransport:
     """Pairs noise and signals of a batch so that the sum of their squared distances is least.
 
     The paths of a flow then cross less, and its velocity is easier to learn and to follow in few
-    steps. The pairing is exact, deterministic and computed on the CPU: milliseconds for 64 items, a
-    tenth of a second for 512 (a second on unlucky ones). The more values an item has, the less a
-    pairing can do: the mean squared distance in a batch of 64 falls to 11 % for white items of 2
-    values, 49 % of 16, 93 % of 1024, 98 % of 8192. Noise that is not independent of the signal
-    still gives the right velocity, but not the right score: use solvers without added noise.
+    steps. The pairing is exact, deterministic and computed on the CPU, as `assign` does it;
+    `torch.compile` breaks its graph there, so `fullgraph=True` fails with it. The more values an
+    item has, the less a pairing can do: the mean squared distance in a batch of 64 falls to about
+    8 % for white items of 2 values, 50 % of 16, 93 % of 1024. Noise that is not independent of the
+    signal still gives the right velocity, but not the right score: use solvers without added noise.
 
     With conditions, pairing across the whole batch ties noise to the condition, which a sampler
     cannot know; name the condition in `within` to pair only items that share its value.
