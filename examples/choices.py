@@ -44,7 +44,7 @@ from audio_diffusion_pytorch.diffusion import (
     UniPC,
     VDiffusion,
 )
-from audio_diffusion_pytorch.protocols import Grid, Guidance, NoiseSchedule, Solver
+from audio_diffusion_pytorch.protocols import Grid, Guidance, NoiseSchedule, Solver, TimeSampler
 
 SAMPLERS: dict[str, Solver] = {
     "euler": Euler(),  # deterministic DDIM
@@ -84,10 +84,10 @@ OBJECTIVES: dict[str, Callable[..., GaussianDiffusion]] = {
     "edm": partial(KDiffusion, sigma_data=1.0, dynamic_threshold=None),
 }
 
-TIMES: dict[str, dict[str, Any]] = {  # by objective: EDM draws log-normal noise levels
-    "v": {"stratified": Stratified(), "logit_normal": LogitNormal(draws=Stratified())},
-    "flow": {"stratified": Stratified(), "logit_normal": LogitNormal(draws=Stratified())},
-    "edm": {"stratified": LogNormalDistribution(draws=Stratified())},
+TIMES: dict[str, dict[str, Callable[[], TimeSampler]]] = {  # EDM draws log-normal noise levels
+    "v": {"stratified": Stratified, "logit_normal": lambda: LogitNormal(draws=Stratified())},
+    "flow": {"stratified": Stratified, "logit_normal": lambda: LogitNormal(draws=Stratified())},
+    "edm": {"stratified": lambda: LogNormalDistribution(draws=Stratified())},
 }
 
 WEIGHTS: dict[str, Callable[[], Any]] = {

@@ -134,7 +134,7 @@ class SampleConfig:
         calls = SAMPLERS[self.sampler].net_calls
         if isinstance(guided, CFGPlusPlus) and calls > 1:
             raise ValueError(
-                f"sample.guide=cfg++ needs a sampler with one net call a step, {self.sampler} makes "
+                f"sample.guide=cfg++ needs a sampler of one net call a step, {self.sampler} makes "
                 f"{calls}: set sample.sampler=euler, or another guide"
             )
 
@@ -177,7 +177,7 @@ def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
         normalizer=normalizer,
         diffusion_weight=WEIGHTS[method.weight](),
         diffusion_coupling=COUPLINGS[method.coupling](bool(num_classes)),
-        **{f"diffusion_{times}": TIMES[method.objective][method.times]},
+        **{f"diffusion_{times}": TIMES[method.objective][method.times]()},
         in_channels=channels if space is None else space.latent_channels,
         channels=model.channels,
         factors=model.factors,

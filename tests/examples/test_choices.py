@@ -41,6 +41,19 @@ def sounds(recipe, model, steps=4, **sample):
     )  # fmt: skip
 
 
+def test_two_models_share_no_part_that_changes(recipe):
+    """Times, weights and couplings may count or learn: each model has its own."""
+    for objective in recipe.OBJECTIVES:
+        for times in recipe.TIMES[objective]:
+            method = {"objective": objective, "times": times, "weight": "learned", "coupling": "ot"}
+            first, second = (
+                recipe.build_model(settings(recipe, method=method)).diffusion for _ in range(2)
+            )
+            for part in ("times", "weight", "coupling"):
+                assert type(getattr(first, part)) is type(getattr(second, part))
+                assert getattr(first, part) is not getattr(second, part)
+
+
 def test_every_sampler_on_every_grid(recipe, model):
     made = {}
     for sampler, solver in recipe.SAMPLERS.items():
@@ -59,7 +72,8 @@ def test_every_guide_moves_the_sounds(recipe, model, guide):
     assert guide in recipe.GUIDES
     plain = sounds(recipe, model, sampler="euler", guide=guide)
     assert torch.equal(plain, sounds(recipe, model, sampler="euler"))  # a scale of 1 is off
-    guided = sounds(recipe, model, sampler="euler", guide=guide, guidance=3.0)
+    scale = 0.6 if guide == "cfg++" else 3.0
+    guided = sounds(recipe, model, sampler="euler", guide=guide, guidance=scale)
     assert guided.isfinite().all() and not torch.allclose(guided, plain)
 
 
@@ -102,7 +116,7 @@ def test_every_method_learns_and_samples(recipe, method):
         (
             "SampleConfig",
             {"guide": "cfg++", "guidance": 0.6, "sampler": "heun"},
-            "one net call a step, heun makes 2",
+            "of one net call a step, heun makes 2",
         ),
         ("MethodConfig", {"objective": "velocity"}, "method.objective must be one of v, flow, edm"),
         ("MethodConfig", {"objective": "edm", "times": "logit_normal"}, "method.times for edm"),
