@@ -232,21 +232,18 @@ class _Run:
         state, config, processes = self.state, self.config, self.processes
         losses: list[Tensor] = []
         names: list[str] = []
+        num_parts = processes.world_size * config.accumulate
         for micro in range(config.accumulate):
             batch = next(batches)
             parts = (config.seed, state.step, micro, processes.rank)
             torch.manual_seed(derive_seed(*parts, 0))  # dropout, inside the network
             self.generator.manual_seed(derive_seed(*parts, 1))  # times and noise
-            strata = shared_strata(
-                derive_seed(config.seed, state.step),
-                processes.rank * config.accumulate + micro,
-                processes.world_size * config.accumulate,
-            )
+            part = processes.rank * config.accumulate + micro
+            strata = shared_strata(derive_seed(config.seed, state.step), part, num_parts)
             with self._without_sync(micro < config.accumulate - 1):
                 with state.precision.autocast(self.device), strata:
                     item_losses = self.loss(self.called, batch, self.generator).float()
-                loss = item_losses.mean() / config.accumulate
-                state.scaler.scale(loss).backward()
+                state.scaler.scale(item_losses.mean() / config.accumulate).backward()
             losses.append(item_losses.detach())
             names += batch.name
         state.scaler.unscale_(state.optimizer)
@@ -273,9 +270,7 @@ class _Run:
         return gradient_norm, seconds, stop > 0
 
     def _without_sync(self, wanted: bool) -> AbstractContextManager[None]:
-        if wanted and self.distributed is not None:
-            return self.distributed.no_sync()
-        return nullcontext()
+        return self.distributed.no_sync() if wanted and self.distributed else nullcontext()
 
     def _refuse(self, losses: Tensor, names: list[str], finite: bool) -> None:
         """Stop all processes before the update, while the weights are still good."""
