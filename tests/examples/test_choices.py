@@ -70,10 +70,11 @@ def test_every_sampler_on_every_grid(recipe, model):
 @pytest.mark.parametrize("guide", ["cfg", "rescale", "interval", "apg", "cfg++"])
 def test_every_guide_moves_the_sounds(recipe, model, guide):
     assert guide in recipe.GUIDES
-    plain = sounds(recipe, model, sampler="euler", guide=guide)
-    assert torch.equal(plain, sounds(recipe, model, sampler="euler"))  # a scale of 1 is off
+    walk = {"sampler": "euler", "grid": "linear"}  # it has levels in the middle, for the interval
+    plain = sounds(recipe, model, guide=guide, **walk)
+    assert torch.equal(plain, sounds(recipe, model, **walk))  # a scale of 1 is off
     scale = 0.6 if guide == "cfg++" else 3.0
-    guided = sounds(recipe, model, sampler="euler", guide=guide, guidance=scale)
+    guided = sounds(recipe, model, guide=guide, guidance=scale, **walk)
     assert guided.isfinite().all() and not torch.allclose(guided, plain)
 
 
