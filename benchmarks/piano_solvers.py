@@ -39,8 +39,7 @@ from audio_diffusion_pytorch.training import (  # noqa: E402
 )
 
 CALLS = (8, 16, 32)
-CHOSEN = ("euler", "heun", "dpmpp_2m", "dpmpp_3m", "unipc", "deis", "euler_ancestral",
-          "dpmpp_2m_sde")  # fmt: skip
+CHOSEN = ("euler", "heun", "dpmpp_2m", "dpmpp_3m", "unipc", "deis", "dpmpp_2m_sde")
 CHOSEN_GRIDS = ("linear", "even", "exponential")
 Row = dict[str, float | str | int]
 
