@@ -25,7 +25,7 @@ class Sobol(Between):
 
     Within `shared_strata` (as in `training.fit`), a batch split over processes and micro-batches is
     one sequence, and each part, all of one size, has a run of it. Elsewhere each call is a sequence
-    of its own. `torch.compile` breaks its graph at a shared draw, so `fullgraph=True` fails there.
+    of its own. `torch.compile` breaks its graph at the draw, so `fullgraph=True` fails with it.
 
     Args:
         vmin: Lowest time, 0 (clean) or above.
