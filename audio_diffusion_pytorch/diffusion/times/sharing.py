@@ -32,6 +32,7 @@ def shared_strata(seed: int, part: int, parts: int) -> Iterator[None]:
     strata of its own, and depends on nothing but these numbers and the generators, so that a
     resumed run goes on exactly.
 
+    >>> from audio_diffusion_pytorch.diffusion import Stratified
     >>> with shared_strata(seed=7, part=0, parts=4):
     ...     times = Stratified()(16)
 
