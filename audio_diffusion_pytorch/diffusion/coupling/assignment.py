@@ -28,11 +28,11 @@ def assign(costs: Tensor) -> Tensor:
     """
     if costs.ndim != 2 or costs.shape[0] != costs.shape[1]:
         raise ValueError(f"assign needs a square table of costs, got shape {tuple(costs.shape)}")
-    table: Floats = costs.detach().cpu().double().numpy()
-    if not np.isfinite(table).all():
+    if not bool(costs.isfinite().all()):
         raise ValueError(
             "assign needs finite costs, got some that are not: look for NaN or infinity in the data"
         )
+    table: Floats = costs.detach().cpu().double().numpy()
     solution = _Assignment(table)
     solution.reduce_columns()
     for _ in range(2):
@@ -58,8 +58,9 @@ class _Assignment:
         """Price each column at its cheapest row and let that row have it, first come."""
         if not len(self.table):
             return
-        self.price = self.table.min(0)
-        for column, row in enumerate(self.table.argmin(0)):
+        cheapest = self.table.argmin(0)
+        self.price = self.table[cheapest, np.arange(len(cheapest))]
+        for column, row in enumerate(cheapest):
             if self.column[row] < 0:
                 self.column[row], self.row[column] = column, row
 
@@ -71,7 +72,7 @@ class _Assignment:
                 return
             row = waiting.pop()
             gap = self.table[row] - self.price
-            first, second = np.argpartition(gap, 1)[:2]
+            first, second = gap.argpartition(1)[:2]
             raised = gap[second] - gap[first]
             if raised == 0 and self.row[first] >= 0:  # nothing to outbid with: take a free one
                 equal = np.flatnonzero((gap == gap[first]) & (self.row < 0))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 
 class Share(NamedTuple):
@@ -14,6 +16,10 @@ class Share(NamedTuple):
     entropy: tuple[int, ...]
     part: int
     parts: int
+
+    def random(self) -> Any:
+        """Return a numpy generator of the entropy: every part draws the same from it."""
+        return np.random.default_rng(cast(Any, self.entropy))  # some old stubs want one int
 
 
 _SHARE: ContextVar[Share | None] = ContextVar("share_of_a_batch_of_times", default=None)

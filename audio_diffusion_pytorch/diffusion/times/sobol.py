@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -44,7 +43,7 @@ class Sobol(Between):
         first = 0
         if share is not None and share.parts > 1:
             first = share.part * num_samples
-            drawn = np.random.default_rng(share.entropy).integers(0, 2, (_DIGITS, _DIGITS + 1))
+            drawn = share.random().integers(0, 2, (_DIGITS, _DIGITS + 1))
             bits = torch.from_numpy(drawn).to(device, torch.float32)
         else:
             size = (_DIGITS, _DIGITS + 1)

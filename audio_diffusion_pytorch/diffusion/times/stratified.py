@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
@@ -72,8 +71,7 @@ class Stratified(Between):
         place = super()._draw(num_samples, device, generator)
         share = self._share()
         if share.parts > 1:
-            rank_of_part = np.random.default_rng(share.entropy)
-            cells = rank_of_part.random((num_samples, share.parts)).argsort(1)[:, share.part]
+            cells = share.random().random((num_samples, share.parts)).argsort(1)[:, share.part]
             place = (torch.from_numpy(cells).to(device)[order] + place) / share.parts
         return (order + place) / num_samples
 
