@@ -13,6 +13,7 @@ from audio_diffusion_pytorch.diffusion.noise_schedules import (
     DiscreteBetas,
     HalfCircle,
     InputScaled,
+    Interpolated,
     Laplace,
     LinearBeta,
     Shifted,
@@ -36,6 +37,7 @@ SCHEDULES = [
     Shifted(HalfCircle(), -2.0),
     Shifted(StraightPath(), 2.0),
     InputScaled(HalfCircle(), 0.5),
+    Interpolated(HalfCircle(), Shifted(HalfCircle(), -2.0)),
 ]
 
 
