@@ -21,7 +21,7 @@ from audio_diffusion_pytorch.nn import (
 from .unet_checks import check_attention, check_modulation, check_signal, level_shapes
 from .unet_inputs import check_embedding, check_features, check_input, check_time, padded_contexts
 from .unet_keys import rename_upstream_keys
-from .unet_level import Conditions, ItemShape, UNetLevel
+from .unet_level import Conditions, ItemShape, LevelShape, UNetLevel
 
 
 class UNetV0(nn.Module):
@@ -143,11 +143,7 @@ class UNetV0(nn.Module):
             attention_heads or 0,
             embedding_features,
         )
-        widths = [in_channels, *(level.channels for level in levels[:-1])]
-        outs = [self.out_channels, *widths[1:]]
-        parts = zip(widths, outs, levels, strict=True)
-        stack = nn.ModuleList(UNetLevel(*part, shared) for part in parts)
-        self.levels = cast("Sequence[UNetLevel]", stack)  # for the type checker
+        self.levels = _stack(in_channels, self.out_channels, levels, shared)
         if gated_skip:
             self.levels[0].gate_skip(self.out_channels, modulation_features)
         self.set_gradient_checkpointing(gradient_checkpointing)
@@ -286,6 +282,16 @@ class UNetV0(nn.Module):
         if self.class_embedding is not None:
             features = self.class_embedding(features, labels, generator=generator)
         return features
+
+
+def _stack(
+    in_channels: int, out_channels: int, levels: Sequence[LevelShape], shared: ItemShape
+) -> Sequence[UNetLevel]:
+    """Return the levels from the outermost in, a `ModuleList`."""
+    widths = [in_channels, *(level.channels for level in levels[:-1])]
+    parts = zip(widths, [out_channels, *widths[1:]], levels, strict=True)
+    stack = nn.ModuleList(UNetLevel(*part, shared) for part in parts)
+    return cast("Sequence[UNetLevel]", stack)  # for the type checker
 
 
 def _twice(x: Tensor | None) -> Tensor | None:
