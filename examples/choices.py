@@ -125,4 +125,7 @@ def choose_guidance(scale: float, word: str, key: str) -> float | Guidance:
         ValueError: The word is not in the table, or the scale is not one it can have.
     """
     guide = choose(GUIDES, word, key)
-    return 1.0 if scale == 1.0 else guide(scale)
+    try:
+        return 1.0 if scale == 1.0 else guide(scale)
+    except ValueError as error:
+        raise ValueError(f"guidance {scale:g} by {word}: {error}") from error

@@ -79,7 +79,7 @@ def continue_signal(
             f"that, got {length}"
         )
     held = overlap_samples(span, overlap)
-    source = GaussianNoise() if noise is None else noise
+    source = _fresh(noise)
     parts, context = [prefix], prefix[..., -held:]
     after_first = length - prefix.shape[-1] - (span - context.shape[-1])
     spans = 1 + ceil(max(after_first, 0) / (span - held))
@@ -136,7 +136,7 @@ def generate_spans(
     if len(shape) < 3 or min(shape) < 1:
         raise ValueError(f"shape must be (b, c, t), each at least 1, got {tuple(shape)}")
     overlap_samples(span, overlap)
-    source = GaussianNoise() if noise is None else noise
+    source = _fresh(noise)
     like = torch.empty(*shape[:-1], 0, device=device, dtype=dtype)
     x = _start(like, span, times, schedule, source)
     first = sample(denoiser, x, times, solver, schedule, noise=source)
@@ -182,3 +182,17 @@ def _start(
     empty = like.new_zeros(*like.shape[:-1], span)
     _, sigma = levels_at(schedule, level, empty)
     return sigma * noise(empty, level, level)
+
+
+def _fresh(noise: NoiseSource | None) -> NoiseSource:
+    """Return the noise of the spans, by default torch's global generator.
+
+    Raises:
+        ValueError: If it would be the same in every span.
+    """
+    if getattr(noise, "repeats", False):
+        raise ValueError(
+            f"spans need fresh noise each, and {type(noise).__name__} gives the same at every "
+            "visit of a level: pass GaussianNoise(generator)"
+        )
+    return GaussianNoise() if noise is None else noise

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from audio_diffusion_pytorch.diffusion import (
+    BrownianNoise,
     DPMpp2M,
     Euler,
     ExponentialSchedule,
@@ -353,3 +354,13 @@ def test_bad_input_is_refused_in_one_sentence(options, message):
 def test_an_empty_shape_is_refused():
     with pytest.raises(ValueError, match="each at least 1"):
         generate_spans(None, (2, 1, 0), linear_grid(3), Euler(), HalfCircle(), span=8)
+
+
+def test_noise_that_repeats_is_refused_before_the_first_span():
+    """Even with one visit, where no level is visited twice within a span."""
+    prefix = torch.zeros(1, 1, 8)
+    with pytest.raises(ValueError, match="fresh noise each, and BrownianNoise"):
+        continue_signal(
+            lambda x, time: x, prefix, 32, torch.linspace(1, 0, 4), Euler(), HalfCircle(),
+            span=16, visits=1, iterations=0, noise=BrownianNoise(HalfCircle(), [0]),
+        )  # fmt: skip
