@@ -36,7 +36,7 @@ def feature_moments(features: Tensor) -> Moments:
 def gaussian_frechet_distance(real: Moments, generated: Moments) -> float:
     """Return the squared Frechet distance of two Gaussians, given by their moments.
 
-        |m - m'|^2 + trace(C + C' - 2 (C^(1/2) C' C^(1/2))^(1/2))
+        (m - m')^2 + trace(C + C' - 2 (C^(1/2) C' C^(1/2))^(1/2))
 
     The last trace is the sum of the singular values of `C^(1/2) C'^(1/2)`, so that nothing is
     inverted and no square root is taken of a difference: covariances without full rank (few items,
