@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -11,16 +12,20 @@ from torch.optim.swa_utils import AveragedModel
 
 
 class Decay(Protocol):
-    """How far a running mean moves at each update."""
+    """How much of a running mean stays at each update."""
 
-    def average(
-        self,
-        means: tuple[Tensor, ...] | list[Tensor],
-        weights: tuple[Tensor, ...] | list[Tensor],
-        updates: Tensor | int,
-        /,
-    ) -> None:
-        """Move `means` towards `weights` in place; `updates` earlier updates were made."""
+    def __call__(self, updates: int, /) -> float:
+        """Return the decay, 0..1, of the update that follows `updates` earlier ones."""
+
+
+def move_means(
+    decay: Decay,
+    means: tuple[Tensor, ...] | list[Tensor],
+    weights: tuple[Tensor, ...] | list[Tensor],
+    updates: Tensor | int,
+) -> None:
+    """Move `means` towards `weights` in place; `updates` earlier updates were made."""
+    torch._foreach_lerp_(means, weights, 1.0 - decay(int(updates)))
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,6 @@ class PowerDecay:
         growing: float = 1.0 - (1.0 + age / self.inv_gamma) ** -self.power
         return min(self.decay, growing)
 
-    def average(
-        self,
-        means: tuple[Tensor, ...] | list[Tensor],
-        weights: tuple[Tensor, ...] | list[Tensor],
-        updates: Tensor | int,
-    ) -> None:
-        """Move `means` towards `weights` in place; `updates` earlier updates were made."""
-        torch._foreach_lerp_(means, weights, 1.0 - self(int(updates)))
-
 
 class EMA(AveragedModel):
     """An independent copy of a model whose weights are the running mean of the model's weights.
@@ -97,7 +93,7 @@ class EMA(AveragedModel):
 
     def __init__(self, model: nn.Module, decay: Decay | None = None) -> None:
         self.decay: Decay = PowerDecay() if decay is None else decay
-        super().__init__(model, multi_avg_fn=self.decay.average)
+        super().__init__(model, multi_avg_fn=partial(move_means, self.decay))
         self.module.requires_grad_(False)
         self.eval()
 

@@ -73,15 +73,6 @@ class PowerFunction:
         decay: float = (updates / (updates + 1)) ** (power_of(self.length) + 1)
         return decay
 
-    def average(
-        self,
-        means: tuple[Tensor, ...] | list[Tensor],
-        weights: tuple[Tensor, ...] | list[Tensor],
-        updates: Tensor | int,
-    ) -> None:
-        """Move `means` towards `weights` in place; `updates` earlier updates were made."""
-        torch._foreach_lerp_(means, weights, 1.0 - self(int(updates)))
-
 
 class Mixture(NamedTuple):
     """What makes up a wanted profile: `shares` (n,) of the saved ones, float64, which sum to 1.
