@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.autoencoders.latents import LatentNormalizer
@@ -37,9 +38,11 @@ class DiffusionModel(nn.Module):
         net_t: Builds the network, such as `UNetV0`; called with `dim` and the rest.
         diffusion_t: Builds the training objective from `net=`.
         sampler_t: Builds the sampler from `net=`; or `DiffusionSampler`, which gets the objective
-            itself. By default the one that fits: `VSampler` for `VDiffusion` (and for an objective
-            that has no `denoiser`), `DiffusionSampler` for all others. Both take `sampler_solver`.
-        loss_fn: `(prediction, target) -> scalar`, in place of the objective's own.
+            itself and stands in for the default `VSampler` where that cannot sample what the
+            objective trains (an objective that has a `denoiser` and is no `VDiffusion`). Both take
+            `sampler_solver`.
+        loss_fn: `(prediction, target) -> scalar`, in place of the objective's own; the default,
+            torch's `mse_loss`, leaves that as it is.
         dim: Axes after the channels: 1 audio or latents, 2 spectrograms.
         autoencoder: The space to diffuse in, such as `MDCT(128)`; frozen here. None is raw audio.
         normalizer: Scales that space; by default a `LatentNormalizer` where there is an
@@ -56,8 +59,8 @@ class DiffusionModel(nn.Module):
         self,
         net_t: Callable[..., nn.Module],
         diffusion_t: Callable[..., nn.Module] = VDiffusion,
-        sampler_t: Callable[..., nn.Module] | None = None,
-        loss_fn: Callable[[Tensor, Tensor], Tensor] | None = None,
+        sampler_t: Callable[..., nn.Module] | None = VSampler,
+        loss_fn: Callable[..., Tensor] | None = F.mse_loss,
         dim: int = 1,
         *,
         autoencoder: Autoencoder | None = None,
@@ -67,7 +70,12 @@ class DiffusionModel(nn.Module):
         super().__init__()
         diffusion_arguments, kwargs = split_prefix("diffusion_", kwargs)
         sampler_arguments, kwargs = split_prefix("sampler_", kwargs)
-        if loss_fn is not None:
+        if loss_fn is not None and not callable(loss_fn):
+            raise ValueError(
+                f"loss_fn must be a function (prediction, target) -> loss, got {loss_fn!r}: if that "
+                "was meant for dim, pass it by name, dim=..."
+            )
+        if loss_fn not in (None, F.mse_loss):
             diffusion_arguments["loss_fn"] = loss_fn
         self.net = net_t(dim=dim, **kwargs)
         self.diffusion = diffusion_t(net=self.net, **diffusion_arguments)
@@ -254,9 +262,10 @@ def make_sampler(
     diffusion: Any,
     arguments: Mapping[str, Any],
 ) -> nn.Module:
-    """Return the sampler of a model; without a choice, the one that fits its objective."""
-    if sampler_t is None:
-        if isinstance(diffusion, VDiffusion) or not hasattr(diffusion, "denoiser"):
+    """Return the sampler of a model; for the default `VSampler`, the one that fits its objective."""
+    if sampler_t is None or sampler_t is VSampler:
+        fits = isinstance(diffusion, tuple(VSampler.diffusion_types))
+        if fits or not hasattr(diffusion, "denoiser"):
             return VSampler(net, **arguments)
         return DiffusionSampler(diffusion, **arguments)
     takes_objective = isinstance(sampler_t, type) and issubclass(sampler_t, DiffusionSampler)

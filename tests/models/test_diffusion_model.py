@@ -24,6 +24,7 @@ from audio_diffusion_pytorch import (
 from audio_diffusion_pytorch.data import read_audio
 from audio_diffusion_pytorch.diffusion import (
     ClassifierFreeGuidance,
+    DiffusionSampler,
     DPMppSDE,
     ExponentialSchedule,
     FlowDiffusion,
@@ -295,3 +296,30 @@ def test_stochastic_sounds_follow_one_path_at_any_number_of_steps():
     ]
     coarse, fine = (float((sound - made[-1]).std() / made[-1].std()) for sound in made[:2])
     assert fine < 0.5 * coarse < 0.5
+
+
+def test_the_default_sampler_is_upstreams_where_it_fits_the_objective():
+    """Asked for by name or not: a net trained for flow is never walked as if it said velocities."""
+    small = {"in_channels": 1, "channels": [8], "factors": [1], "items": [1]}
+    assert type(DiffusionModel(UNetV0, **small).sampler) is VSampler
+    for asked in ({}, {"sampler_t": VSampler}):
+        model = DiffusionModel(UNetV0, FlowDiffusion, **asked, **small)
+        assert type(model.sampler) is DiffusionSampler
+        assert model.sampler.diffusion is model.diffusion
+
+
+def test_a_loss_function_is_upstreams_default_or_acts():
+    small = {"in_channels": 1, "channels": [8], "factors": [1], "items": [1]}
+    x = torch.randn(2, 1, 32, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for asked in (
+        {},
+        {"loss_fn": torch.nn.functional.mse_loss},
+        {"loss_fn": torch.nn.functional.l1_loss},
+    ):
+        torch.manual_seed(1)
+        model = DiffusionModel(UNetV0, **asked, **small)
+        losses.append(model(x, generator=torch.Generator().manual_seed(2)))
+    assert losses[0] == losses[1] != losses[2]
+    with pytest.raises(ValueError, match="by name, dim="):
+        DiffusionModel(UNetV0, VDiffusion, VSampler, 2, **small)
