@@ -72,8 +72,8 @@ class DiffusionModel(nn.Module):
         sampler_arguments, kwargs = split_prefix("sampler_", kwargs)
         if loss_fn is not None and not callable(loss_fn):
             raise ValueError(
-                f"loss_fn must be a function (prediction, target) -> loss, got {loss_fn!r}: if that "
-                "was meant for dim, pass it by name, dim=..."
+                f"loss_fn must be a function (prediction, target) -> loss, got {loss_fn!r}: if "
+                "that was meant for dim, pass it by name, dim=..."
             )
         if loss_fn not in (None, F.mse_loss):
             diffusion_arguments["loss_fn"] = loss_fn
@@ -262,7 +262,7 @@ def make_sampler(
     diffusion: Any,
     arguments: Mapping[str, Any],
 ) -> nn.Module:
-    """Return the sampler of a model; for the default `VSampler`, the one that fits its objective."""
+    """Return the sampler of a model; for the default, the one that fits the objective."""
     if sampler_t is None or sampler_t is VSampler:
         fits = isinstance(diffusion, tuple(VSampler.diffusion_types))
         if fits or not hasattr(diffusion, "denoiser"):
