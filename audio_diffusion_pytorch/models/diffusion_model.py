@@ -25,6 +25,7 @@ from audio_diffusion_pytorch.protocols import (
 )
 
 from .one_network import save_network_once
+from .parts import make_sampler, naming_arguments, split_prefix
 
 
 class DiffusionModel(nn.Module):
@@ -77,9 +78,12 @@ class DiffusionModel(nn.Module):
             )
         if loss_fn not in (None, F.mse_loss):
             diffusion_arguments["loss_fn"] = loss_fn
-        self.net = net_t(dim=dim, **kwargs)
-        self.diffusion = diffusion_t(net=self.net, **diffusion_arguments)
-        self.sampler = make_sampler(sampler_t, self.net, self.diffusion, sampler_arguments)
+        with naming_arguments("", kwargs):
+            self.net = net_t(dim=dim, **kwargs)
+        with naming_arguments("diffusion_", diffusion_arguments):
+            self.diffusion = diffusion_t(net=self.net, **diffusion_arguments)
+        with naming_arguments("sampler_", sampler_arguments):
+            self.sampler = make_sampler(sampler_t, self.net, self.diffusion, sampler_arguments)
         self.dim = dim
         self.channels: int | None = kwargs.get("in_channels")
         if autoencoder is not None and normalizer is None:
@@ -256,22 +260,6 @@ class DiffusionModel(nn.Module):
             )
 
 
-def make_sampler(
-    sampler_t: Callable[..., nn.Module] | None,
-    net: nn.Module,
-    diffusion: Any,
-    arguments: Mapping[str, Any],
-) -> nn.Module:
-    """Return the sampler of a model; for the default, the one that fits the objective."""
-    if sampler_t is None or sampler_t is VSampler:
-        fits = isinstance(diffusion, tuple(VSampler.diffusion_types))
-        if fits or not hasattr(diffusion, "denoiser"):
-            return VSampler(net, **arguments)
-        return DiffusionSampler(diffusion, **arguments)
-    takes_objective = isinstance(sampler_t, type) and issubclass(sampler_t, DiffusionSampler)
-    return sampler_t(diffusion, **arguments) if takes_objective else sampler_t(net=net, **arguments)
-
-
 def guided(guidance: float | Guidance, cond: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sampler needs for guidance: nothing for scale 1.
 
@@ -297,12 +285,3 @@ def _frame_mask(mask: Tensor, frames: int, hop: int) -> Tensor:
     padded = torch.nn.functional.pad(mask, (0, frames * hop - mask.shape[-1]))
     blocks: Tensor = padded.unflatten(-1, (frames, hop))
     return blocks.amax(-1)
-
-
-def split_prefix(
-    prefix: str, arguments: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments that start with `prefix`, without it, and the others."""
-    chosen = {k.removeprefix(prefix): v for k, v in arguments.items() if k.startswith(prefix)}
-    others = {k: v for k, v in arguments.items() if not k.startswith(prefix)}
-    return chosen, others

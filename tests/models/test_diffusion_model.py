@@ -323,3 +323,12 @@ def test_a_loss_function_is_upstreams_default_or_acts():
     assert losses[0] == losses[1] != losses[2]
     with pytest.raises(ValueError, match="by name, dim="):
         DiffusionModel(UNetV0, VDiffusion, VSampler, 2, **small)
+
+
+def test_a_misspelt_argument_is_named_as_it_was_written():
+    with pytest.raises(TypeError, match="sampler_shedule"):
+        small_model(sampler_shedule=None)
+    with pytest.raises(TypeError, match="objective: diffusion_sigmas"):
+        small_model(diffusion_sigmas=None)
+    with pytest.raises(TypeError, match="chanels"):
+        small_model(chanels=[8])
