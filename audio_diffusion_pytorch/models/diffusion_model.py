@@ -108,7 +108,7 @@ class DiffusionModel(nn.Module):
         Raises:
             ValueError: If the mask fits neither the audio nor its latents; as the objective.
         """
-        z = self.encode(x)
+        z = self.to_space(x)
         if mask is not None:
             if self.autoencoder is not None and mask.shape[-1] == x.shape[-1]:
                 mask = _frame_mask(mask, z.shape[-1], self.autoencoder.downsample_factor)
@@ -130,7 +130,7 @@ class DiffusionModel(nn.Module):
         self.eval()
         try:
             clean: Tensor = self.sampler(x_noisy, *args, **kwargs)
-            return self.decode(clean)
+            return self.from_space(clean)
         finally:
             self.train(training)
 
@@ -225,7 +225,7 @@ class DiffusionModel(nn.Module):
         frames = -(-length // self.autoencoder.downsample_factor)
         return num_items, self.autoencoder.latent_channels, frames
 
-    def encode(self, x: Tensor) -> Tensor:
+    def to_space(self, x: Tensor) -> Tensor:
         """Return what the diffusion works on: audio `(b, c, t)` encoded and normalised.
 
         Raises:
@@ -235,8 +235,8 @@ class DiffusionModel(nn.Module):
             z = x if self.autoencoder is None else self.autoencoder.encode(x)
         return z if self.normalizer is None else self.normalizer.normalize(z)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return audio `(b, c, t)` of `z`: the inverse of `encode` up to the length.
+    def from_space(self, z: Tensor) -> Tensor:
+        """Return audio `(b, c, t)` of `z`: the inverse of `to_space` up to the length.
 
         Raises:
             ValueError: If the normaliser was not fitted, or `z` has other channels.
@@ -244,6 +244,14 @@ class DiffusionModel(nn.Module):
         if self.normalizer is not None:
             z = self.normalizer.denormalize(z)
         return z if self.autoencoder is None else self.autoencoder.decode(z)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return `to_space(x)`; a model with an encoder of its own gives what that says."""
+        return self.to_space(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return `from_space(z)`; a model with an encoder of its own decodes what that says."""
+        return self.from_space(z)
 
     def fit_normalizer(self, batches: Iterable[Tensor]) -> None:
         """Fit the normaliser on batches of clean audio `(b, c, t)`; nothing to do without one.

@@ -76,7 +76,8 @@ def encode_audio(model: DiffusionModel, audio: Tensor) -> Tensor:
     """Return the audio in the model's space, on its device.
 
     Raises:
-        ValueError: If the audio is not `(b, c, t)` or the model not of one axis; as `encode`.
+        ValueError: If the audio is not `(b, c, t)` or the model not of one axis; as
+            `to_space`.
     """
     if model.dim != 1 or audio.ndim != 3 or 0 in audio.shape or not audio.is_floating_point():
         raise ValueError(
@@ -88,7 +89,7 @@ def encode_audio(model: DiffusionModel, audio: Tensor) -> Tensor:
             f"the model makes {model.channels} channels, got audio of {audio.shape[1]}: mix it "
             "down or repeat it"
         )
-    return model.encode(audio.to(next(model.parameters(), audio)))
+    return model.to_space(audio.to(next(model.parameters(), audio)))
 
 
 def frame_of(model: DiffusionModel) -> tuple[int, int]:

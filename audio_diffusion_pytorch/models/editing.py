@@ -164,7 +164,7 @@ def continue_audio(
             iterations=iterations,
             show_progress=show_progress,
         )
-        sound = model.decode(made)[..., :length].to(audio)
+        sound = model.from_space(made)[..., :length].to(audio)
     kept = (torch.arange(length, device=audio.device) < given)[None, None]
     return join(F.pad(audio, (0, length - given)), sound, kept, hop // 2)
 
@@ -230,7 +230,7 @@ def generate_long(
             dtype=weights.dtype,
             show_progress=show_progress,
         )
-        return model.decode(made)[..., :length]
+        return model.from_space(made)[..., :length]
 
 
 def vary(
@@ -270,4 +270,4 @@ def vary(
         made = vary_signal(
             **walk._asdict(), signal=z, strength=strength, show_progress=show_progress
         )
-        return model.decode(made)[..., : audio.shape[-1]].to(audio)
+        return model.from_space(made)[..., : audio.shape[-1]].to(audio)
