@@ -15,18 +15,18 @@ from .constraints import RePaint
 from .denoiser import denoise
 from .grids import LinearSchedule
 from .noise import GaussianNoise
-from .noise_schedules import HalfCircle
 from .objectives import VDiffusion
 from .parameterizations import VPrediction
 from .samplers.walk import times_of, walk
 from .solvers import Euler
+from .upstream_levels import HalfCircleLevels
 
 
 class Inpainter(nn.Module):
     """Base of the inpainters: subclass it and give `forward(source, mask, ...)`."""
 
 
-class VInpainter(Inpainter):
+class VInpainter(HalfCircleLevels, Inpainter):
     """Keeps part of a signal and makes the rest, with a net trained by `VDiffusion`.
 
     In releases 0.1.x the resampling mixed the guess and the noise anew at the level where they
@@ -104,7 +104,7 @@ class VInpainter(Inpainter):
             )
         return walk(
             self._denoise,
-            HalfCircle(),
+            self._levels(),
             self.solver,
             x_noisy,
             times_of(self.schedule, num_steps, None, x_noisy),
@@ -117,4 +117,4 @@ class VInpainter(Inpainter):
         )
 
     def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
-        return denoise(self.net, HalfCircle(), VPrediction(), x, time, **cond)
+        return denoise(self.net, self._levels(), VPrediction(), x, time, **cond)

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.diffusion.coupling import Coupling
@@ -172,7 +173,7 @@ class GaussianDiffusion(Diffusion):
             ValueError: If shapes do not fit, or a mask meets a custom `loss_fn`, which could not
                 honour it.
         """
-        if self.loss_fn is None:
+        if self.loss_fn is None or self.loss_fn is F.mse_loss:
             return per_item_mse(prediction, target, mask)
         if mask is not None:
             raise ValueError("a custom loss_fn cannot honour a mask: pass one of the two, not both")

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch.diffusion.denoiser import denoise
 from audio_diffusion_pytorch.diffusion.grids import LinearSchedule
-from audio_diffusion_pytorch.diffusion.noise_schedules import HalfCircle
 from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
 from audio_diffusion_pytorch.diffusion.parameterizations import VPrediction
 from audio_diffusion_pytorch.diffusion.sampler import Callback
 from audio_diffusion_pytorch.diffusion.solvers import Euler
+from audio_diffusion_pytorch.diffusion.upstream_levels import HalfCircleLevels
 from audio_diffusion_pytorch.protocols import Constraint, Grid, Guidance, NoiseSource, Solver
 
 from .base import Sampler
 from .walk import check_method, times_of, walk
 
 
-class VSampler(Sampler):
+class VSampler(HalfCircleLevels, Sampler):
     """Samples a net trained with `VDiffusion`; by default deterministic DDIM, a net call a step.
 
     Args:
@@ -86,7 +86,7 @@ class VSampler(Sampler):
         """
         return walk(
             self._denoise,
-            HalfCircle(),
+            self._levels(),
             self.solver if solver is None else solver,
             x_noisy,
             times_of(self.schedule if grid is None else grid, num_steps, times, x_noisy),
@@ -100,4 +100,4 @@ class VSampler(Sampler):
         )
 
     def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
-        return denoise(self.net, HalfCircle(), VPrediction(), x, time, **cond)
+        return denoise(self.net, self._levels(), VPrediction(), x, time, **cond)
