@@ -21,8 +21,8 @@ from _results import import_recipes, report
 import_recipes()
 
 from choices import GRIDS, SAMPLERS  # noqa: E402  (the recipes' folder was unknown before)
-from recipe import Trained, load_run  # noqa: E402
 from score_piano import TRAINED, notes_to_ask, pitch_right, words  # noqa: E402
+from trained import Trained, load_run  # noqa: E402
 
 from audio_diffusion_pytorch.metrics import (  # noqa: E402
     FrechetDistance,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from edits import add_edit_flags, edit_asked
-from recipe import add_sampling_flags, load_run, sampling_asked
+from trained import add_sampling_flags, load_run, sampling_asked
 
 from audio_diffusion_pytorch.data import read_recording
 from audio_diffusion_pytorch.training import (

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from recipe import add_sampling_flags, load_run, sampling_asked
+from trained import add_sampling_flags, load_run, sampling_asked
 
 from audio_diffusion_pytorch.training import RecipeParser, make_sounds, run_recipe, write_sounds
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from choices import (
     COUPLINGS,
     GRIDS,
-    GUIDES,
     OBJECTIVES,
     SAMPLERS,
     TIMES,
@@ -20,23 +18,12 @@ from choices import (
     choose,
     choose_guidance,
 )
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
-from audio_diffusion_pytorch.data import AudioFolder, LabelTable
+from audio_diffusion_pytorch.data import AudioFolder
 from audio_diffusion_pytorch.diffusion import CFGPlusPlus
-from audio_diffusion_pytorch.protocols import Grid, Guidance, Solver
-from audio_diffusion_pytorch.training import (
-    DataConfig,
-    RecipeParser,
-    Run,
-    TrainConfig,
-    choose_device,
-    clip_batches,
-    load_config,
-    load_weights,
-)
+from audio_diffusion_pytorch.protocols import Autoencoder, Grid, Guidance, Solver
+from audio_diffusion_pytorch.training import DataConfig, TrainConfig, clip_batches
 
 PIANO = str(Path(__file__).resolve().parent / "data" / "piano_16k")
 
@@ -141,8 +128,13 @@ class SampleConfig:
 
 @dataclass
 class Config:
-    """Everything a recipe can be told."""
+    """Everything a recipe can be told.
 
+    Attributes:
+        recipe: Whose settings these are: `train_{recipe}.py`; leave it as it is.
+    """
+
+    recipe: str = "unconditional"
     data: DataConfig = field(default_factory=lambda: DataConfig(path=PIANO))
     model: ModelConfig = field(default_factory=ModelConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
@@ -150,46 +142,94 @@ class Config:
     sample: SampleConfig = field(default_factory=SampleConfig)
 
 
-def build_model(config: Config, num_classes: tuple[int, ...] = ()) -> DiffusionModel:
-    """Return the model of these settings, with one label column per entry of `num_classes`.
+class Space(NamedTuple):
+    """What the network works on.
+
+    Attributes:
+        autoencoder: The transform; None on raw samples.
+        normalizer: Scales it; None on raw samples.
+        channels: Channels there, of the audio on raw samples.
+    """
+
+    autoencoder: Autoencoder | None
+    normalizer: LatentNormalizer | None
+    channels: int
+
+
+def build_space(config: Config) -> Space:
+    """Return the space of these settings."""
+    model, channels = config.model, config.data.channels
+    if model.transform == "none":
+        return Space(None, None, channels)
+    space = Companded(MDCT(model.bins, channels, config.data.sample_rate), model.exponent)
+    normalizer = LatentNormalizer(space.latent_channels, whitening=model.whitening)
+    return Space(space, normalizer, space.latent_channels)
+
+
+def network_arguments(config: Config) -> dict[str, Any]:
+    """Return the network of these settings, as `net_t` and what it takes but `in_channels`."""
+    model = config.model
+    return {
+        "net_t": UNetV0,
+        "channels": model.channels,
+        "factors": model.factors,
+        "items": model.items,
+        "attentions": model.attentions,
+        "attention_heads": model.attention_heads,
+        "attention_features": model.attention_features,
+        "modulation_features": model.modulation_features,
+        "gated_skip": model.gated_skip,
+        "energy_embedding": model.energy_embedding,
+    }
+
+
+def method_arguments(config: Config, labelled: bool = False) -> dict[str, Any]:
+    """Return what is learnt at which noise levels, for `diffusion_t` and `diffusion_*`."""
+    method = config.method
+    times = "times" if method.objective == "flow" else "sigma_distribution"
+    return {
+        "diffusion_t": OBJECTIVES[method.objective],
+        "diffusion_weight": WEIGHTS[method.weight](),
+        "diffusion_coupling": COUPLINGS[method.coupling](labelled),
+        f"diffusion_{times}": TIMES[method.objective][method.times](),
+    }
+
+
+Model = TypeVar("Model", bound=DiffusionModel)
+
+
+def build_model(
+    config: Config,
+    num_classes: tuple[int, ...] = (),
+    model_t: Callable[..., Model] = DiffusionModel,
+    **others: Any,
+) -> Model:
+    """Return the model of these settings.
+
+    Args:
+        config: The settings.
+        num_classes: Of each label column, for a model that is told labels.
+        model_t: The kind of model, such as `DiffusionUpsampler`.
+        **others: What this kind takes besides; wins over the settings.
 
     Raises:
         ValueError: Settings of the model that do not go together.
     """
+    torch.manual_seed(config.train.seed)  # the same weights at the start of the same run
     try:
-        return _build(config, num_classes)
+        space = build_space(config)
+        arguments: dict[str, Any] = {
+            "autoencoder": space.autoencoder,
+            "normalizer": space.normalizer,
+            "in_channels": space.channels,
+            **network_arguments(config),
+            **method_arguments(config, bool(num_classes)),
+        }
+        if num_classes:
+            arguments["num_classes"] = num_classes
+        return model_t(**arguments | others)
     except ValueError as error:
         raise ValueError(f"section 'model': {error}") from error
-
-
-def _build(config: Config, num_classes: tuple[int, ...]) -> DiffusionModel:
-    torch.manual_seed(config.train.seed)  # the same weights at the start of the same run
-    model, method, channels = config.model, config.method, config.data.channels
-    space = normalizer = None
-    if model.transform == "mdct":
-        space = Companded(MDCT(model.bins, channels, config.data.sample_rate), model.exponent)
-        normalizer = LatentNormalizer(space.latent_channels, whitening=model.whitening)
-    times = "times" if method.objective == "flow" else "sigma_distribution"
-    return DiffusionModel(
-        UNetV0,
-        OBJECTIVES[method.objective],
-        autoencoder=space,
-        normalizer=normalizer,
-        diffusion_weight=WEIGHTS[method.weight](),
-        diffusion_coupling=COUPLINGS[method.coupling](bool(num_classes)),
-        **{f"diffusion_{times}": TIMES[method.objective][method.times]()},
-        in_channels=channels if space is None else space.latent_channels,
-        channels=model.channels,
-        factors=model.factors,
-        items=model.items,
-        attentions=model.attentions,
-        attention_heads=model.attention_heads,
-        attention_features=model.attention_features,
-        modulation_features=model.modulation_features,
-        num_classes=num_classes or None,
-        gated_skip=model.gated_skip,
-        energy_embedding=model.energy_embedding,
-    )
 
 
 class Sampling(NamedTuple):
@@ -222,56 +262,3 @@ def fit_normalizer(model: DiffusionModel, data: AudioFolder) -> None:
             f"data.path={data.root}: {error}; set data.path to recordings with sound in them, or "
             "model.transform=none"
         ) from error
-
-
-class Trained(NamedTuple):
-    """A finished run, ready to make sounds."""
-
-    run: Run
-    config: Config
-    labels: LabelTable
-    model: DiffusionModel
-
-
-def load_run(name: str | None, runs: str = "runs", device: str = "auto") -> Trained:
-    """Return a run (its folder, its experiment, or None for the newest) with its averaged model.
-
-    Raises:
-        FileNotFoundError: There is no such run, or no checkpoint in it.
-        ValueError: The checkpoint is damaged or from another model.
-    """
-    run = Run.find(name, runs, with_weights=True)
-    config = load_config(Config, run.config_path)
-    weights = run.weights
-    if not weights.is_file():
-        raise FileNotFoundError(
-            f"there is no {weights}: the run has saved no checkpoint yet; name another with --run"
-        )
-    labels = LabelTable.from_dict(json.loads(run.labels_path.read_text("utf-8")))
-    model = build_model(config, labels.num_classes)
-    try:
-        state = load_file(weights)
-    except SafetensorError as error:
-        raise ValueError(f"{weights} is damaged ({error}); name another run with --run") from error
-    load_weights(model, state, weights)
-    return Trained(run, config, labels, model.to(choose_device(device, key="--device")).eval())
-
-
-def add_sampling_flags(parser: RecipeParser) -> None:
-    """Let a script be told how to sample, in place of what the run's settings say."""
-    parser.add_argument("--sampler", choices=[*SAMPLERS], help="default: the run's sample.sampler")
-    parser.add_argument("--grid", choices=[*GRIDS], help="default: the run's sample.grid")
-    parser.add_argument("--guidance", type=float, help="1 is off; default: sample.guidance")
-    parser.add_argument("--guide", choices=[*GUIDES], help="default: sample.guide")
-
-
-def sampling_asked(trained: Trained, options: Namespace) -> tuple[SampleConfig, Sampling]:
-    """Return how to sample a run: its settings, but for the flags that were given.
-
-    Raises:
-        ValueError: The settings do not go together.
-    """
-    names = ("sampler", "grid", "guidance", "guide")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = replace(trained.config.sample, **given)
-    return settings, choose_sampling(trained.model, settings)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from recipe import Trained, add_sampling_flags, load_run, sampling_asked
+from trained import Trained, add_sampling_flags, load_run, sampling_asked
 
 from audio_diffusion_pytorch.data import AudioFolder
 from audio_diffusion_pytorch.diagnostics import (
@@ -84,8 +84,10 @@ def main() -> int:
     shown = range(TRAINED + 4, TRAINED + HELD_BACK, 8)  # four held-back notes, low to high
     save_comparison(
         folder / "score.png",
-        [wanted[i : i + 1] for i in shown],
-        [made.audio[i] for i in shown],
+        {
+            "real": [wanted[i : i + 1] for i in shown],
+            "made": [made.audio[i] for i in shown],
+        },
         rate,
         ["note {} {}, held back".format(*words(trained, labels[i : i + 1])[0]) for i in shown],
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from recipe import (
@@ -37,6 +38,7 @@ NOTE_AND_VELOCITY = r"(?P<note>\d{3})_[A-G]s?\d_(?P<velocity>pp|mp|mf|ff)"
 class LabelledConfig(Config):
     """The settings, with the labels of the piano notes."""
 
+    recipe: Literal["class_conditional"] = "class_conditional"
     data: DataConfig = field(
         default_factory=lambda: DataConfig(path=PIANO, labels=NOTE_AND_VELOCITY, crop="start")
     )

@@ -6,6 +6,8 @@ python examples/train_unconditional.py data.path=DIR data.sample_rate=16000 trai
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from typing import Literal
 
 from recipe import Config, build_model, choose_sampling, fit_normalizer
 
@@ -17,9 +19,16 @@ from audio_diffusion_pytorch.training import (
 )
 
 
+@dataclass
+class UnconditionalConfig(Config):
+    """The settings."""
+
+    recipe: Literal["unconditional"] = "unconditional"
+
+
 def main() -> None:
     """Train, then write sounds and a report to the run folder."""
-    arguments = parse_recipe(__doc__, Config)
+    arguments = parse_recipe(__doc__, UnconditionalConfig)
     config = arguments.config
     if config.data.labels is not None:
         raise ValueError("data.labels is for train_class_conditional.py: use that, or leave it out")

@@ -10,6 +10,9 @@ from .command_line import Arguments as Arguments
 from .command_line import RecipeParser as RecipeParser
 from .command_line import parse_recipe as parse_recipe
 from .command_line import run_recipe as run_recipe
+from .comparison import Compared as Compared
+from .comparison import Comparison as Comparison
+from .comparison import Measure as Measure
 from .config import ConfigError as ConfigError
 from .config import ConfigKey as ConfigKey
 from .config import config_keys as config_keys
@@ -65,6 +68,8 @@ __all__ = [
     "EMA",
     "Arguments",
     "CheckpointFolder",
+    "Compared",
+    "Comparison",
     "ConfigError",
     "ConfigKey",
     "DataConfig",
@@ -72,6 +77,7 @@ __all__ = [
     "Logger",
     "LossFunction",
     "MadeSounds",
+    "Measure",
     "Plan",
     "Planner",
     "PostHocEMA",

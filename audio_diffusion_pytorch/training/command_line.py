@@ -116,7 +116,12 @@ def parse_recipe(
         check_experiment(experiment)
         return Arguments(load_config(schema, options.config, overrides), None, experiment, runs)
     run = Run.find(resume or options.experiment, runs)
-    archived = load_config(schema, run.config_path)
+    try:
+        archived = load_config(schema, run.config_path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"cannot resume '{run.directory.name}', which another recipe made: {error}"
+        ) from error
     config = load_config(schema, options.config, overrides, base=archived)
     _check_changes(archived, config, run)
     return Arguments(config, run, run.experiment, runs)

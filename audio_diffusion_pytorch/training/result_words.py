@@ -16,7 +16,7 @@ from audio_diffusion_pytorch.metrics import rms_db
 
 from .distributed import Processes
 from .loop import TrainResult
-from .objective import diffusion_loss
+from .objective import LossFunction, diffusion_loss
 from .open_data import SPLIT_NAME, DataConfig, held_back_list
 from .progress import words_for
 from .train_config import TrainConfig
@@ -43,7 +43,11 @@ def about_data(data: AudioFolder, held_back: AudioFolder | None, config: DataCon
 
 
 def zero_loss(
-    model: nn.Module, data: AudioFolder, config: TrainConfig, result: TrainResult
+    model: nn.Module,
+    data: AudioFolder,
+    config: TrainConfig,
+    result: TrainResult,
+    loss: LossFunction = diffusion_loss,
 ) -> float:
     """Return the loss that a network answering zero has on training clips; nan if it has no `net`.
 
@@ -55,7 +59,7 @@ def zero_loss(
     device = next(model.parameters()).device
     items, bins = max(1, config.validation_items), max(1, config.validation_bins)
     alone = Processes(0, 1, device)
-    measure = Validation(data, diffusion_loss, items, bins, config.batch_size, config.seed, alone)
+    measure = Validation(data, loss, items, bins, config.batch_size, config.seed, alone)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), silenced(net):
         return measure(model, result.precision)["loss"]
 
@@ -69,7 +73,7 @@ def result_rows(
         result: How the training ended.
         scalars: Its curves.
         sounds: What it made `(n, c, t)`.
-        real: Training clips `(m, c, t)`.
+        real: Recordings `(m, c, t)` whose level the sounds should have.
         trivial: The loss of a zero answer on training clips.
     """
     rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,16 +19,19 @@ from audio_diffusion_pytorch.data.save import save_audio
 from audio_diffusion_pytorch.diagnostics import (
     Report,
     format_table,
+    save_comparison,
     save_spectrogram,
     write_aside,
     write_report,
 )
 
 from .command_line import Arguments
+from .comparison import ORIGINAL, Compared, Comparison
 from .config import config_to_dict
 from .distributed import Processes, start_processes
 from .loggers import JSONLinesLogger, Logger, TensorBoardLogger, read_scalars
 from .loop import TrainResult, fit
+from .objective import LossFunction, diffusion_loss
 from .open_data import clip_batches
 from .precision import check_precision
 from .result_words import about_data, plain_words, result_rows, zero_loss
@@ -35,8 +39,8 @@ from .run_folder import Run
 from .seeds import generator_for
 from .versions import versions
 
-Make = Callable[[nn.Module, Generator], Tensor]
-"""Makes the sounds `(n, c, t)` that show how far a model is."""
+Make = Callable[[nn.Module, Generator], Tensor | Compared]
+"""Makes what shows how far a model is: sounds `(n, c, t)`, or clips and what became of them."""
 
 
 @dataclass
@@ -56,9 +60,23 @@ class Session:
     loggers: list[Logger] = field(default_factory=list)
 
     def fit(
-        self, model: nn.Module, data: AudioFolder, held_back: AudioFolder | None, make: Make
+        self,
+        model: nn.Module,
+        data: AudioFolder,
+        held_back: AudioFolder | None,
+        make: Make,
+        loss: LossFunction = diffusion_loss,
     ) -> TrainResult:
-        """Train, listening now and then; afterwards the sounds, the report and the summary."""
+        """Train, listening now and then; afterwards the sounds, the report and the summary.
+
+        Args:
+            model: What is trained.
+            data: Clips to train on.
+            held_back: Clips that only judge.
+            make: What is listened to; a `Comparison` is scored at the end, and its table stands in
+                the report, on the console and in the summary.
+            loss: The loss of each clip.
+        """
         config = self.arguments.config
         train = config.train
         resume = self.arguments.resume is not None
@@ -73,7 +91,7 @@ class Session:
 
         def listen(averaged: nn.Module, step: int) -> None:
             generator = generator_for(self.processes.device, train.seed, step)
-            self.keep_sounds(make(averaged, generator), data.sample_rate, step)
+            self.keep(make(averaged, generator), data.sample_rate, step)
 
         result = fit(
             model,
@@ -81,6 +99,7 @@ class Session:
             train,
             self.run.directory,
             validation=held_back,
+            loss=loss,
             loggers=self.loggers,
             on_sample=listen,
             resume=resume,
@@ -89,9 +108,10 @@ class Session:
         )
         if self.processes.is_main and result.step > 0:
             averaged = result.ema.module.eval()
-            sounds = make(averaged, generator_for(self.processes.device, train.seed, result.step))
-            self.keep_sounds(sounds, data.sample_rate, result.step)
-            self.report(result, data, held_back, sounds)
+            finish = make.score if isinstance(make, Comparison) else make
+            made = finish(averaged, generator_for(self.processes.device, train.seed, result.step))
+            self.keep(made, data.sample_rate, result.step)
+            self.report(result, data, held_back, made, loss)
         return result
 
     def describe(self, model: nn.Module, count: int) -> None:
@@ -100,6 +120,26 @@ class Session:
         for name, text in (("model", f"{count:,} parameters\n{model}"), ("config", config)):
             for logger in self.loggers:
                 logger.text(0, name, indent(text, "    "))  # as it stands, in Markdown
+
+    def keep(self, made: Tensor | Compared, sample_rate: int, step: int) -> None:
+        """Write sounds and their pictures to `samples/` and to the loggers."""
+        if isinstance(made, Compared):
+            self.keep_comparison(made, sample_rate, step)
+        else:
+            self.keep_sounds(made, sample_rate, step)
+
+    def keep_comparison(self, compared: Compared, sample_rate: int, step: int) -> None:
+        """Write clips and what was made of them, one picture of all, and the distances."""
+        for name, sounds in compared.sounds.items():
+            for number, sound in enumerate(sounds):
+                word = re.sub(r"\W+", "_", name)
+                path = self.run.samples / f"step_{step:06d}_clip_{number}_{word}.wav"
+                save_audio(path, sound, sample_rate)
+                for logger in self.loggers:
+                    logger.audio(step, f"clip_{number}/{word}", sound, sample_rate)
+        picture = self.run.samples / f"step_{step:06d}_comparison.png"
+        save_comparison(picture, compared.sounds, sample_rate, compared.names)
+        print(compared.sentence())
 
     def keep_sounds(self, sounds: Tensor, sample_rate: int, step: int) -> None:
         """Write sounds `(n, c, t)` and their pictures to `samples/` and to the loggers."""
@@ -115,7 +155,8 @@ class Session:
         result: TrainResult,
         data: AudioFolder,
         held_back: AudioFolder | None,
-        sounds: Tensor,
+        made: Tensor | Compared,
+        loss: LossFunction = diffusion_loss,
     ) -> None:
         """Write `report.html` and `summary.json`, and print the table and a paragraph."""
         config = self.arguments.config
@@ -125,8 +166,11 @@ class Session:
         train = config.train
         clips = result.step * train.batch_size * train.accumulate * self.processes.world_size
         epochs = clips / len(data)
-        trivial = zero_loss(result.ema.module, data, train, result)
-        rows = result_rows(result, scalars, sounds.float().cpu(), real, trivial)
+        trivial = zero_loss(result.ema.module, data, train, result, loss)
+        compared = made if isinstance(made, Compared) else None
+        sounds = (made.made if isinstance(made, Compared) else made).float().cpu()
+        meant = real if compared is None else compared.sounds[ORIGINAL]
+        rows = result_rows(result, scalars, sounds, meant, trivial)
         report = Report(f"{self.run.experiment}: what was trained", self.run.directory.name)
         report.rows.extend(rows)
         report.paragraph(plain_words(result, data, rows, train, epochs))
@@ -136,13 +180,13 @@ class Session:
             lines = {name: scalars[name] for name in names if name in scalars}
             if lines:
                 report.curve(title, lines, y_label=unit)
-        for number, sound in enumerate(sounds.float().cpu()):
-            report.sound(f"made {number + 1}", sound, data.sample_rate, group="made by the model")
-        for number, sound in enumerate(real[:: max(1, len(real) // 4)][:4]):
-            report.sound(f"real {number + 1}", sound, data.sample_rate, group="training clips")
+        if compared is None:
+            made_and_real(report, sounds, real, data.sample_rate)
+        else:
+            compared.add_to(report, data.sample_rate)
         report.notes.extend(about_data(data, held_back, config.data))
         report.config, report.versions = config_to_dict(config), versions()
-        write_report(self.run.report_path, report)
+        write_report(self.run.report_path, report, max_sounds=max(16, len(report.sounds)))
         self.run.write_summary(
             config,
             completed=result.reason in ("finished", "time limit"),
@@ -152,10 +196,18 @@ class Session:
             parameters=sum(p.numel() for p in result.ema.module.parameters()),
             final_loss=result.loss,
             best_loss=result.best_loss,
-            metrics={row.name: row.value for row in rows},
+            metrics={row.name.strip(): row.value for row in report.rows},
         )
-        print(format_table(rows))
-        print(report.paragraphs[0])
+        print(format_table(report.rows))
+        print("\n".join(report.paragraphs))
+
+
+def made_and_real(report: Report, sounds: Tensor, real: Tensor, sample_rate: int) -> None:
+    """Put what a model made, and some of the clips it was trained on, into a report."""
+    for number, sound in enumerate(sounds):
+        report.sound(f"made {number + 1}", sound, sample_rate, group="made by the model")
+    for number, sound in enumerate(real[:: max(1, len(real) // 4)][:4]):
+        report.sound(f"real {number + 1}", sound, sample_rate, group="training clips")
 
 
 CURVES = {

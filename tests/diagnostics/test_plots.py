@@ -136,10 +136,12 @@ def test_comparison_shows_every_pair(tmp_path, piano_folder):
     sizes = []
     for count in (1, 3):
         path = tmp_path / f"{count}.png"
-        save_comparison(path, notes[:count], notes[:count], 16000, ["note"] * count)
+        rows = {str(row): notes[:count] for row in range(count)}
+        save_comparison(path, rows, 16000, ["note"] * count)
         data = path.read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
-        sizes.append(int.from_bytes(data[16:20], "big"))
-    assert sizes[1] > 2 * sizes[0]
+        sizes.append((int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")))
+    assert sizes[1][0] > 2 * sizes[0][0] and sizes[1][1] == 3 * sizes[0][1]
     with pytest.raises(ValueError, match="as many sounds"):
-        save_comparison(tmp_path / "x.png", notes, notes[:2], 16000, ["a", "b", "c"])
+        rows = {"real": notes, "made": notes[:2]}
+        save_comparison(tmp_path / "x.png", rows, 16000, ["a", "b", "c"])

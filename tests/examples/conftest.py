@@ -146,16 +146,27 @@ def run_many(tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="session")
-def recipe() -> ModuleType:
-    """`examples/recipe.py` as a module."""
-    spec = importlib.util.spec_from_file_location("recipe_under_test", EXAMPLES / "recipe.py")
+def example(name: str) -> ModuleType:
+    """`examples/NAME.py` as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_under_test", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)  # as for a script: what stands beside it can be imported
         spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def recipe() -> ModuleType:
+    """What the recipes share."""
+    return example("recipe")
+
+
+@pytest.fixture(scope="session")
+def trained() -> ModuleType:
+    """What scripts that use a run share."""
+    return example("trained")
 
 
 @pytest.fixture(scope="session")

@@ -68,8 +68,8 @@ def test_every_sampler_on_every_grid(recipe, model):
 
 
 @pytest.mark.parametrize("guide", ["cfg", "rescale", "interval", "apg", "cfg++"])
-def test_every_guide_moves_the_sounds(recipe, model, guide):
-    assert guide in recipe.GUIDES
+def test_every_guide_moves_the_sounds(recipe, trained, model, guide):
+    assert guide in trained.GUIDES
     walk = {"sampler": "euler", "grid": "linear"}  # it has levels in the middle, for the interval
     plain = sounds(recipe, model, guide=guide, **walk)
     assert torch.equal(plain, sounds(recipe, model, **walk))  # a scale of 1 is off

@@ -25,7 +25,7 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def errors(recipe, project_root, tmp_path_factory) -> dict[str, float]:
+def errors(trained, project_root, tmp_path_factory) -> dict[str, float]:
     """Median relative error of the frequency for each kind, after five minutes of training."""
     work = tmp_path_factory.mktemp("pitch")
     environment = {**os.environ, "PYTHONPATH": str(project_root), "PYTHONUTF8": "1"}
@@ -38,8 +38,8 @@ def errors(recipe, project_root, tmp_path_factory) -> dict[str, float]:
             cwd=work, env=environment, capture_output=True, encoding="utf-8", timeout=900,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
-    trained = recipe.load_run("pitch", str(work / "runs"), "cpu")
-    return pitch_errors(trained, work / "synthetic" / "labels.csv")
+    run = trained.load_run("pitch", str(work / "runs"), "cpu")
+    return pitch_errors(run, work / "synthetic" / "labels.csv")
 
 
 def pitch_errors(trained, manifest: Path) -> dict[str, float]:
