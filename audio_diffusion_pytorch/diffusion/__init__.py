@@ -1,5 +1,8 @@
 """The diffusion method: schedules, objectives, solvers, guidance; it knows no network."""
 
+from typing import TYPE_CHECKING
+
+from . import _upstream_names
 from .autoregressive import ARVDiffusion as ARVDiffusion
 from .autoregressive import ARVSampler as ARVSampler
 from .closed_form import GaussianMixture as GaussianMixture
@@ -181,3 +184,12 @@ __all__ = [
     "start_from",
     "vary",
 ]
+__all__ += _upstream_names.__all__
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Return what upstream's module held beside its classes."""
+        if name in _upstream_names.__all__:
+            return getattr(_upstream_names, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
