@@ -20,6 +20,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,7 @@ PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 CONSTRAINTS = ROOT / "constraints" / "cpu.txt"
 STAMP = VENV / "dev-stamp.json"
 FREE_BYTES_NEEDED = 2_500_000_000
+UPSTREAM = "audio-diffusion-pytorch-0.1.3"  # whose README's code must run; see tests/upstream
 
 # What `demo` runs, one Python command line after another; further arguments go to the first.
 DEMO = [
@@ -209,6 +211,27 @@ def ensure_environment(task: str) -> None:
     STAMP.write_text(json.dumps({"key": environment_key(), "groups": wanted}), encoding="utf-8")
 
 
+def fetch_upstream_readme() -> None:
+    """Bring the README of upstream's release to `.venv`, once; without a connection do without.
+
+    Its blocks of code are run by `tests/upstream`, and it is not ours to keep a copy of.
+    """
+    folder = VENV / UPSTREAM
+    if (folder / "README.md").exists():
+        return
+    say(f"fetching the README of {UPSTREAM}, whose code the tests run")
+    name, _, version = UPSTREAM.rpartition("-")
+    source = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), f"{name}=={version}"]
+    try:
+        pip("download", *source)
+    except StepError as failure:
+        say(f"not fetched ({failure}): tests/upstream leaves it out")
+        return
+    with tarfile.open(folder / f"{UPSTREAM}.tar.gz") as archive:
+        page = archive.extractfile(f"{UPSTREAM}/README.md")
+        (folder / "README.md").write_bytes(page.read() if page else b"")
+
+
 def demo(arguments: list[str]) -> None:
     """Train on the embedded piano notes and score the result."""
     for number, argv in enumerate(DEMO):
@@ -217,6 +240,7 @@ def demo(arguments: list[str]) -> None:
 
 def test(arguments: list[str]) -> None:
     """Run the test suite on two processes of one thread each."""
+    fetch_upstream_readme()
     argv = [str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "worksteal", *arguments]
     run(argv, threads=1)
 
@@ -265,6 +289,7 @@ def setup(arguments: list[str]) -> None:
     """Say where the environment is; making it was all there is to do."""
     if arguments:
         raise StepError(f"setup takes no arguments, got {' '.join(arguments)}")
+    fetch_upstream_readme()
     say(f"ready: {PYTHON}")
 
 

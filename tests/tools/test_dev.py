@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,33 @@ def test_every_task_has_its_groups(dev):
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for group in {group for groups in dev.GROUPS.values() for group in groups}:
         assert f"\n{group} = [" in project
+
+
+def test_the_readme_of_upstream_is_fetched_once_and_its_absence_is_told(dev, monkeypatch, capsys):
+    calls = []
+
+    def download(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise dev.StepError("no connection to the package index")
+        folder = Path(arguments[arguments.index("--dest") + 1])
+        folder.mkdir(parents=True)
+        page = folder / "page"
+        page.write_text("# The old one", encoding="utf-8")
+        with tarfile.open(folder / f"{dev.UPSTREAM}.tar.gz", "w:gz") as archive:
+            archive.add(page, f"{dev.UPSTREAM}/README.md")
+
+    monkeypatch.setattr(dev, "pip", download)
+    dev.fetch_upstream_readme()
+    assert "not fetched (no connection to the package index)" in capsys.readouterr().out
+    for _ in range(2):
+        dev.fetch_upstream_readme()
+    assert len(calls) == 2
+    assert calls[1][-1] == "audio-diffusion-pytorch==0.1.3"
+    page = dev.VENV / "audio-diffusion-pytorch-0.1.3" / "README.md"
+    assert page.read_text(encoding="utf-8") == "# The old one"
+
+
+def test_ci_does_not_let_the_readme_of_upstream_be_left_out():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "UPSTREAM_README_REQUIRED=1 python3 tools/dev.py test" in script
