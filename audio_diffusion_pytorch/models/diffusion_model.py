@@ -188,7 +188,8 @@ class DiffusionModel(nn.Module):
         chosen = {"solver": solver, "grid": grid, "noise": step_noise}
         cond |= {name: part for name, part in chosen.items() if part is not None}
         cond |= guided(guidance, cond)
-        sounds = self.sample(noise, num_steps, show_progress=show_progress, **cond)
+        # Models that are conditioned on a sound have a `sample` of their own, which calls this.
+        sounds = DiffusionModel.sample(self, noise, num_steps, show_progress=show_progress, **cond)
         return sounds[..., :length]
 
     def _path(self, generator: Generator, constraint: Constraint | None) -> NoiseSource | None:
