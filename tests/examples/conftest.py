@@ -158,6 +158,12 @@ def example(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def import_example():
+    """Imports `examples/NAME.py`."""
+    return example
+
+
+@pytest.fixture(scope="session")
 def recipe() -> ModuleType:
     """What the recipes share."""
     return example("recipe")
