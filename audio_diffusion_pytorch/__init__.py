@@ -26,7 +26,11 @@ from .diffusion import VInpainter as VInpainter
 from .diffusion import VKDiffusion as VKDiffusion
 from .diffusion import VKDistribution as VKDistribution
 from .diffusion import VSampler as VSampler
+from .models import AdapterBase as AdapterBase
+from .models import DiffusionAE as DiffusionAE
+from .models import DiffusionAR as DiffusionAR
 from .models import DiffusionModel as DiffusionModel
+from .models import EncoderBase as EncoderBase
 from .nets import UNetV0 as UNetV0
 from .nn import NumberEmbedder as NumberEmbedder
 
@@ -39,10 +43,14 @@ __all__ = [
     "MDCT",
     "ADPM2Sampler",
     "AEulerSampler",
+    "AdapterBase",
     "Companded",
     "Diffusion",
+    "DiffusionAE",
+    "DiffusionAR",
     "DiffusionModel",
     "Distribution",
+    "EncoderBase",
     "KDiffusion",
     "KarrasSampler",
     "KarrasSchedule",

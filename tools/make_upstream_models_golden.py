@@ -80,9 +80,99 @@ def make_vocoder() -> Arrays:
     return pack(arguments, model, figures | seeded_loss(model, audio, items=4))
 
 
+def make_diffusion_ae() -> Arrays:
+    """A stereo autoencoder with a mel encoder: latents, loss and a decoded sound."""
+    from audio_encoders_pytorch import MelE1d, TanhBottleneck
+
+    from audio_diffusion_pytorch import DiffusionAE, UNetV0, VDiffusion, VSampler
+
+    encoder = {
+        "in_channels": 2,
+        "channels": 16,
+        "multipliers": [1, 1],
+        "factors": [2],
+        "num_blocks": [1],
+        "out_channels": 3,
+        "mel_channels": 8,
+        "mel_sample_rate": 8000,
+        "mel_n_fft": 64,
+        "mel_hop_length": 8,
+        "mel_win_length": 64,
+        "mel_normalize_log": True,
+    }
+    arguments = {**SMALL, "channels": [4, 8, 8], "factors": [2, 4, 2], "items": [1, 2, 1]}
+    arguments |= {"in_channels": 2, "inject_depth": 2}
+    parts = {"net_t": UNetV0, "diffusion_t": VDiffusion, "sampler_t": VSampler}
+    model = DiffusionAE(
+        encoder=MelE1d(**encoder, bottleneck=TanhBottleneck()), **parts, **arguments
+    )
+    return autoencoded(model, {**arguments, "encoder": encoder})
+
+
+def make_archisound() -> Arrays:
+    """The layout of the public dmae1d-ATC64-v2: a learned transform, a magnitude encoder."""
+    from audio_encoders_pytorch import ME1d, TanhBottleneck
+
+    from audio_diffusion_pytorch import DiffusionAE, LTPlugin, UNetV0
+
+    transform = {"num_filters": 4, "window_length": 8, "stride": 8}
+    encoder = {
+        "in_channels": 2,
+        "channels": 16,
+        "multipliers": [1, 1, 1],
+        "factors": [2, 2],
+        "num_blocks": [1, 1],
+        "stft_num_fft": 31,
+        "stft_hop_length": 8,
+        "out_channels": 4,
+    }
+    arguments = {**SMALL, "channels": [8, 8, 8], "factors": [1, 2, 2], "items": [1, 1, 1]}
+    arguments |= {"dim": 1, "in_channels": 2, "inject_depth": 2}
+    model = DiffusionAE(
+        net_t=LTPlugin(UNetV0, **transform),
+        encoder=ME1d(**encoder, bottleneck=TanhBottleneck()),
+        **arguments,
+    )
+    return autoencoded(model, {**arguments, "encoder": encoder, "transform": transform})
+
+
+def autoencoded(model: nn.Module, arguments: Mapping[str, Any]) -> Arrays:
+    """Return what an autoencoder makes of 128 samples, a power of two as it wants them."""
+    liven(model)
+    audio = 0.5 * torch.randn(2, 2, 128)
+    latent = model.encode(audio)
+    sample = model.decode(latent, generator=Generator().manual_seed(SEED), num_steps=STEPS)
+    figures = {"audio": audio, "latent": latent, "sample": sample}
+    return pack(arguments, model, figures | seeded_loss(model, audio))
+
+
+def make_diffusion_ar() -> Arrays:
+    """A stereo autoregressive model of 4 parts: loss, its first window and 3 parts more."""
+    from audio_diffusion_pytorch import DiffusionAR, UNetV0
+
+    arguments = {**SMALL, "in_channels": 2, "length": 64, "num_splits": 4}
+    del arguments["modulation_features"]
+    model = DiffusionAR(net_t=UNetV0, **arguments)
+    liven(model)
+    audio = 0.5 * torch.randn(2, 2, 64)
+    torch.manual_seed(SEED)
+    with torch.no_grad():
+        loss = model(audio)
+    torch.manual_seed(SEED)
+    times, noise = torch.rand(2, 1, 4).repeat_interleave(16, -1), torch.randn_like(audio)
+    figures = {"audio": audio, "loss": loss, "times": times, "noise": noise}
+    for name, chunks in (("sample", 4), ("longer", 7)):
+        torch.manual_seed(SEED)
+        figures[name] = model.sample(num_items=2, num_chunks=chunks, num_steps=4 * STEPS)
+    return pack(arguments, model, figures)
+
+
 MODELS: dict[str, Callable[[], Arrays]] = {
     "upsampler": make_upsampler,
     "vocoder": make_vocoder,
+    "diffusion_ae": make_diffusion_ae,
+    "archisound": make_archisound,
+    "diffusion_ar": make_diffusion_ar,
 }
 
 

@@ -7,22 +7,24 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
 
 from audio_diffusion_pytorch.ops.random import check_generator, randn
 from audio_diffusion_pytorch.ops.shapes import lift
-from audio_diffusion_pytorch.protocols import Denoiser, Guidance, Solver
+from audio_diffusion_pytorch.protocols import Denoiser, Guidance, LossWeight, Solver
 
 from .checks import check_part, check_whole
 from .denoiser import denoise, levels_at
 from .noise import GaussianNoise
-from .noise_schedules import HalfCircle
 from .objectives import GaussianDiffusion
+from .objectives.gaussian import LossFunction
 from .parameterizations import VPrediction
 from .sampler import sample
 from .samplers import Sampler
 from .solvers import Euler
+from .upstream_levels import HalfCircleLevels
 
 
 def append_level(net: Callable[..., Tensor], x: Tensor, time: Tensor, **cond: Any) -> Tensor:
@@ -31,7 +33,7 @@ def append_level(net: Callable[..., Tensor], x: Tensor, time: Tensor, **cond: An
     return net(torch.cat([x, level], dim=1), **cond)
 
 
-class ARVDiffusion(GaussianDiffusion):
+class ARVDiffusion(HalfCircleLevels, GaussianDiffusion):
     """Velocity prediction on the half circle, each of `num_splits` parts at a level of its own.
 
     The net gets the level of every sample as an additional last channel, and no time. It so
@@ -41,6 +43,8 @@ class ARVDiffusion(GaussianDiffusion):
         net: Takes `(b, c + 1, length)`, gives `(b, c, length)`; called without a time.
         length: Samples of a training signal, a multiple of `num_splits`.
         num_splits: Parts of equal length.
+        loss_fn: `(prediction, target) -> scalar`; default the mean squared error.
+        weight: Weighs the loss of each item by its mean level.
 
     Raises:
         ValueError: If the parts are not of equal length; when called, if the signal has another
@@ -50,8 +54,16 @@ class ARVDiffusion(GaussianDiffusion):
     arXiv 2407.01392, section 3.
     """
 
-    def __init__(self, net: nn.Module, length: int, num_splits: int) -> None:
-        super().__init__(net, HalfCircle(), VPrediction())
+    def __init__(
+        self,
+        net: nn.Module,
+        length: int,
+        num_splits: int,
+        loss_fn: LossFunction | None = F.mse_loss,
+        *,
+        weight: LossWeight | None = None,
+    ) -> None:
+        super().__init__(net, self._levels(), VPrediction(), weight=weight, loss_fn=loss_fn)
         self.length, self.num_splits = length, num_splits
         self.split_length = check_splits(length, num_splits)
 
@@ -76,7 +88,7 @@ class ARVDiffusion(GaussianDiffusion):
         super()._check_batch(x, mask, reduction)
 
 
-class ARVSampler(Sampler):
+class ARVSampler(HalfCircleLevels, Sampler):
     """Makes signals of any number of parts with a net trained by `ARVDiffusion`.
 
     A window of `num_splits` parts moves over the signal. Its first half is clean and only looked
@@ -170,7 +182,7 @@ class ARVSampler(Sampler):
         # The last parts were made clean only to be lifted onto the ladder.
         window, done = done[..., -self.length :], done[..., : -noisy * split]
         ladder = self.ladder(-(-num_steps // self.num_splits)).to(done.device)
-        alpha, sigma = levels_at(HalfCircle(), ladder[0], window)
+        alpha, sigma = levels_at(self._levels(), ladder[0], window)
         window = alpha * window + sigma * _noise_like(window, self.length, generator)
         parts = [done]
         left = num_chunks - done.shape[-1] // split
@@ -201,7 +213,7 @@ class ARVSampler(Sampler):
     ) -> Tensor:
         times = times.expand(-1, len(x), -1, -1)
         noise = GaussianNoise(generator)
-        return sample(denoiser, x, times, self.solver, HalfCircle(), noise=noise)
+        return sample(denoiser, x, times, self.solver, self._levels(), noise=noise)
 
     def _first_window(
         self, context: Tensor, num_steps: int, generator: Generator | None
@@ -254,7 +266,7 @@ class ARVSampler(Sampler):
 
     def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         net = partial(append_level, self.net)
-        return denoise(net, HalfCircle(), VPrediction(), x, time, **cond)
+        return denoise(net, self._levels(), VPrediction(), x, time, **cond)
 
 
 def _noise_like(x: Tensor, length: int, generator: Generator | None) -> Tensor:

@@ -47,6 +47,11 @@ def unet(**kwargs: Any) -> nn.Module:
     return adp.UNetV0(**{**settings, **kwargs})
 
 
+def settings(**kwargs: Any) -> dict[str, Any]:
+    """Return what two levels of a U-Net need besides, for models that say the rest themselves."""
+    return {"factors": [1, 2], "items": [1, 1], "resnet_groups": 4, **kwargs}
+
+
 def seeded(like: Tensor) -> Generator | None:
     """Return a fresh generator of fixed seed on the device of a tensor; none for meta tensors."""
     return None if like.is_meta else Generator(like.device).manual_seed(1)
@@ -94,6 +99,13 @@ def call_unet_item(module: nn.Module, x: Tensor) -> Tensor:
     from audio_diffusion_pytorch.nets.unet_level import Conditions
 
     return module(x, Conditions(unit(x, len(x), 8), None, None, None))
+
+
+def block_encoder() -> nn.Module:
+    """Return an encoder of 4 samples a latent."""
+    encoder = nn.Conv1d(2, 3, 4, stride=4)
+    encoder.downsample_factor = 4
+    return encoder
 
 
 # Keyed by the dotted name below the package. `make` gets the class itself.
@@ -176,6 +188,26 @@ EXAMPLES: dict[str, Example] = {
     "diffusion.samplers.v_sampler.VSampler": Example(
         lambda cls: cls(unet()), (2, 2, 16), lambda m, x: m(x, num_steps=3), on_meta=False
     ),
+    "models.diffusion_ae.DiffusionAE": Example(
+        lambda cls: cls(
+            2, [8, 16], block_encoder(), 1, net_t=adp.UNetV0, **settings(factors=[2, 2])
+        ),
+        (3, 2, 18),
+        lambda m, x: (
+            m(x, generator=seeded(x)),
+            m.decode(m.encode(x), num_steps=2, generator=seeded(x)),
+        ),
+        on_meta=False,
+    ),
+    "models.diffusion_ar.DiffusionAR": Example(
+        lambda cls: cls(2, 16, 4, net_t=adp.UNetV0, **settings(channels=[8, 16])),
+        (3, 2, 16),
+        lambda m, x: (
+            m(x, generator=seeded(x)),
+            m.sample(3, 6, 4, x[..., :9], generator=seeded(x)),
+        ),
+        on_meta=False,
+    ),
     "models.diffusion_model.DiffusionModel": Example(
         lambda cls: cls(
             unet,
@@ -255,6 +287,8 @@ BASES = {
     "diffusion.objectives.gaussian.Diffusion",
     "diffusion.samplers.base.Sampler",
     "diffusion.samplers.sigma_sampler.SigmaSampler",
+    "models.encoder_base.AdapterBase",
+    "models.encoder_base.EncoderBase",
 }
 
 
