@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.conditioning import EncodedText, T5Text, TextEncoder
 from audio_diffusion_pytorch.nn import (
     ClassEmbedding,
     EnergyEmbedding,
@@ -18,10 +19,17 @@ from audio_diffusion_pytorch.nn import (
     pad_to,
 )
 
-from .unet_checks import check_attention, check_modulation, check_signal, level_shapes
-from .unet_inputs import check_embedding, check_features, check_input, check_time, padded_contexts
+from .unet_checks import (
+    check_attention,
+    check_modulation,
+    check_signal,
+    check_text,
+    level_shapes,
+)
+from .unet_inputs import check_features, check_input, check_time, padded_contexts
 from .unet_keys import rename_upstream_keys
 from .unet_level import Conditions, ItemShape, LevelShape, UNetLevel
+from .unet_text import TokenInputs, Words, encode_text, resolve_tokens
 
 
 class UNetV0(nn.Module):
@@ -44,15 +52,18 @@ class UNetV0(nn.Module):
         context_channels: channels of the `channels` tensor of each level; 0 where there is none.
         attention_features: features of one attention head.
         attention_heads: number of attention heads.
-        embedding_features: features of one `embedding` token.
+        embedding_features: features of one `embedding` token; by default those of the encoder.
         resnet_groups: groups of the group normalisations.
         use_modulation: whether features scale and shift all items.
         modulation_features: number of those features.
-        embedding_max_length: most tokens of an embedding, for `use_embedding_cfg`.
+        embedding_max_length: tokens of the null embedding of `use_embedding_cfg`.
         use_time_conditioning: whether `time` is embedded; if not, `time` is ignored.
         use_embedding_cfg: whether to learn a null embedding, for classifier-free guidance.
-        use_text_conditioning: not available; pass encoded text as `embedding`.
+        use_text_conditioning: whether `text` may be given, which `text_encoder` encodes.
         out_channels: channels of the output, `in_channels` by default.
+        text_encoder: turns texts into tokens, such as `T5Text("t5-base")`, the default, which is
+            loaded when the first text comes; or any callable with `embedding_features`. A module
+            becomes a part of the network, weights and all. Switches `use_text_conditioning` on.
         num_classes: classes of each column of `labels`, `n` or `(n, m, ...)`.
         class_dropout: probability, in training mode, that an item's labels become unknown.
         gated_skip: whether the time decides how much of the input passes straight to the output,
@@ -89,6 +100,7 @@ class UNetV0(nn.Module):
         use_text_conditioning: bool = False,
         out_channels: int | None = None,
         *,
+        text_encoder: TextEncoder | None = None,
         num_classes: int | Sequence[int] | None = None,
         class_dropout: float = 0.1,
         gated_skip: bool = False,
@@ -98,7 +110,7 @@ class UNetV0(nn.Module):
         super().__init__()
         self.dim, self.in_channels = dim, in_channels
         self.out_channels = in_channels if out_channels is None else out_channels
-        check_signal(self.in_channels, self.out_channels, use_text_conditioning)
+        check_signal(self.in_channels, self.out_channels)
         check_modulation(
             use_modulation, use_time_conditioning, num_classes, gated_skip, energy_embedding
         )
@@ -111,6 +123,13 @@ class UNetV0(nn.Module):
             cross_attentions=cross_attentions,
             context_channels=context_channels,
         )
+        if use_text_conditioning and text_encoder is None:
+            text_encoder = T5Text(max_length=min(64, embedding_max_length or 64))
+        self.text_encoder = text_encoder
+        if text_encoder is not None:
+            if embedding_features is None:
+                embedding_features = text_encoder.embedding_features
+            check_text(levels, text_encoder.embedding_features, embedding_features)
         check_attention(
             levels,
             attention_features,
@@ -154,6 +173,18 @@ class UNetV0(nn.Module):
         for level in self.levels:
             level.gradient_checkpointing = enabled
 
+    def encode_text(self, texts: Sequence[str]) -> EncodedText:
+        """Return texts as `(embedding (b, n, f), mask (b, n))`, to be kept and passed as such.
+
+        The mask is None if the encoder gives none.
+
+        Raises:
+            ValueError: if the network has no text encoder, or `texts` is a single string.
+        """
+        if isinstance(texts, str):
+            raise ValueError("texts must be a list of strings, got a single one: pass [text]")
+        return encode_text(self.text_encoder, list(texts), self.embedding_features)
+
     def forward(
         self,
         x: Tensor,
@@ -166,7 +197,10 @@ class UNetV0(nn.Module):
         embedding_mask_proba: float = 0.0,
         channels: Sequence[Tensor | None] | None = None,
         labels: Tensor | None = None,
-        text: Sequence[str] | None = None,
+        text: Words | None = None,
+        negative_text: Words | None = None,
+        negative_embedding: Tensor | None = None,
+        negative_embedding_mask: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Map `x (b, in_channels, *t)` to `(b, out_channels, *t)`, for any lengths `t`.
@@ -178,24 +212,25 @@ class UNetV0(nn.Module):
             x: input `(b, in_channels, *t)`.
             time: diffusion times `(b,)`, or `(b, n)` whose embeddings are summed.
             features: `(b, modulation_features)`, added to those of the time.
-            embedding: tokens `(b, n, embedding_features)` for the cross attentions.
+            embedding: tokens `(b, n, embedding_features)` for the cross attentions, behind those
+                of `text`. Without both, the null embedding.
             embedding_mask: `(b, n)` bool, True at real tokens; padding has no effect.
             embedding_scale: guidance `w`: `null + w * (conditional - null)`, in one batched call.
-            embedding_mask_proba: probability that an item's embedding is replaced by the null
-                one, whether in training mode or not.
+            embedding_mask_proba: probability, in training mode, that an item's tokens are replaced
+                by the null embedding.
             channels: for each level None or a context `(b, context_channels[i], *t_i)`, where
                 `t_i` is `t` over the product of the factors up to level `i`, rounded up.
             labels: classes `(b,)` or `(b, k)` int64, -1 for unknown; None for all unknown.
-            text: not available; pass encoded text as `embedding`.
+            text: a string for each item (None: no text), or one for all.
+            negative_text: likewise, for guidance to move away from in place of the null embedding;
+                a list of one serves all.
+            negative_embedding: likewise, tokens `(b, n, embedding_features)` or `(1, ...)`.
+            negative_embedding_mask: of the real tokens among them.
             generator: source of the random draws of label dropout and `embedding_mask_proba`.
 
         Raises:
             ValueError: if an argument is missing, of the wrong shape or of no use.
         """
-        if text is not None:
-            raise ValueError(
-                "text cannot be encoded yet: encode it beforehand and pass it as `embedding=`"
-            )
         check_input(x, self.dim, self.in_channels)
         batch, sizes = x.shape[0], x.shape[2:]
         multiple = prod(self.factors)
@@ -204,33 +239,24 @@ class UNetV0(nn.Module):
             channels, self.context_channels, self.factors, batch, sizes, padded
         )
         features = self._features(x, time, features, labels, generator)
+        given = TokenInputs(
+            text,
+            embedding,
+            embedding_mask,
+            embedding_scale,
+            embedding_mask_proba,
+            negative_text,
+            negative_embedding,
+            negative_embedding_mask,
+        )
+        embedding, embedding_mask, scale = resolve_tokens(self, given, x, generator)
         x = pad_to(x, padded)
-        check_embedding(
-            embedding, embedding_mask, batch, self.embedding_features, self.needs_embedding
-        )
-        if self.null_embedding is None or embedding is None:
-            if embedding_scale != 1.0 or embedding_mask_proba != 0.0:
-                raise ValueError(
-                    "embedding_scale and embedding_mask_proba need a null embedding: build the "
-                    "network with use_embedding_cfg=True and embedding_max_length"
-                )
+        if scale is None:
             return crop_to(self._run(x, features, embedding, embedding_mask, contexts), sizes)
-
-        null = self.null_embedding(embedding).to(embedding.dtype)
-        if embedding_mask_proba > 0.0:
-            dropped = _random_items(embedding, embedding_mask_proba, generator)
-            embedding = torch.where(dropped, null, embedding)
-        if embedding_scale == 1.0:
-            return crop_to(self._run(x, features, embedding, embedding_mask, contexts), sizes)
-        out = self._run(
-            torch.cat([x, x]),
-            _twice(features),
-            torch.cat([embedding, null]),
-            _twice(embedding_mask),
-            [_twice(context) for context in contexts],
-        )
+        contexts = [_twice(context) for context in contexts]
+        out = self._run(torch.cat([x, x]), _twice(features), embedding, embedding_mask, contexts)
         conditional, unconditional = crop_to(out, sizes).chunk(2)
-        return unconditional + (conditional - unconditional) * embedding_scale
+        return unconditional + (conditional - unconditional) * scale
 
     def _run(
         self,
@@ -296,10 +322,3 @@ def _stack(
 
 def _twice(x: Tensor | None) -> Tensor | None:
     return None if x is None else torch.cat([x, x])
-
-
-def _random_items(like: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
-    """Draw `(b, 1, 1)` bool, True with the given probability."""
-    device = like.device if generator is None else generator.device
-    draws = torch.rand(like.shape[0], 1, 1, device=device, generator=generator)
-    return draws.to(like.device) < probability

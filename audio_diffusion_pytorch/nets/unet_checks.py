@@ -13,17 +13,26 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def check_signal(in_channels: int, out_channels: int, use_text_conditioning: bool) -> None:
-    """Refuse signals without channels, and text, which cannot be encoded yet."""
-    require(
-        not use_text_conditioning,
-        "use_text_conditioning=True is not available yet: encode the text and pass it as "
-        "`embedding=` to a network with cross_attentions and embedding_features",
-    )
+def check_signal(in_channels: int, out_channels: int) -> None:
+    """Refuse signals without channels."""
     require(
         min(in_channels, out_channels) >= 1,
         f"in_channels must be at least 1, got {in_channels} (out_channels: {out_channels}): "
         "pass the channels of the signal",
+    )
+
+
+def check_text(levels: Sequence[LevelShape], encoder_features: int, features: int | None) -> None:
+    """Refuse a text encoder that nothing attends to, or whose tokens have other features."""
+    require(
+        any(level.cross_attentions for level in levels),
+        "use_text_conditioning needs cross_attentions, got none: pass for instance 1 for each of "
+        "the deeper levels",
+    )
+    require(
+        encoder_features == features,
+        f"embedding_features must be the {encoder_features} of the text encoder, got {features}: "
+        "leave it or pass that",
     )
 
 

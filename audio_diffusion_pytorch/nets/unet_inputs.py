@@ -51,19 +51,14 @@ def check_time(time: Tensor | None, batch: int) -> Tensor:
 
 
 def check_embedding(
-    embedding: Tensor | None, mask: Tensor | None, batch: int, features: int | None, needed: bool
+    embedding: Tensor | None, mask: Tensor | None, batch: int, features: int | None, of_use: bool
 ) -> None:
     """Refuse tokens and masks that do not fit `(b, n, features)` and `(b, n)`."""
     if embedding is None:
-        if needed:
-            raise ValueError(
-                "an embedding is missing: a network with cross_attentions or use_embedding_cfg "
-                f"needs `embedding=` of shape ({batch}, n, {features})"
-            )
         if mask is not None:
             raise ValueError("embedding_mask needs an embedding, got None: pass both or none")
         return
-    if not needed:
+    if not of_use:
         raise ValueError(
             "embedding needs a network with cross_attentions, got none: leave it or build the "
             "network with them"

@@ -16,23 +16,24 @@ class UNetParts(Protocol):
     levels: Sequence[UNetLevel]
     modulation_features: int | None
     time_embedding: nn.Module | None
+    text_encoder: object
     null_embedding: nn.Module | None
 
 
-def upstream_keys(net: UNetParts) -> dict[str, str]:
+def upstream_keys(net: UNetParts, *, with_text: bool = False) -> dict[str, str]:
     """Map the prefixes of upstream's weight names to the prefixes of ours.
 
     The plugins of upstream wrap one another: time conditioning is outermost and holds the rest as
-    its last block, then classifier-free guidance, then the U-Net, whose blocks are nested.
+    its last block, then text conditioning where a file has it, then classifier-free guidance, then
+    the U-Net, whose blocks are nested.
     """
     names: dict[str, str] = {}
-    prefix = ""
+    prefix = _text_stage(net) + ("blocks.1." if with_text else "")
     if net.time_embedding is not None:
         names["blocks.0."] = "time_embedding.number."
         names["blocks.0.to_out."] = "time_embedding.number.to_out."
         for copy in (0, 1):  # one layer, registered twice
             names[f"blocks.1.blocks.{copy}.0."] = "time_embedding.layer."
-        prefix = "blocks.2."
     if net.null_embedding is not None:
         names[f"{prefix}blocks.0.blocks.0."] = "null_embedding.embedding."
         prefix += "blocks.1."
@@ -59,6 +60,11 @@ def upstream_keys(net: UNetParts) -> dict[str, str]:
         names[f"{prefix}block.blocks.{position}.block.1."] = f"{ours}up.conv."
         prefix = f"{prefix}block.blocks.{inner}."
     return names
+
+
+def _text_stage(net: UNetParts) -> str:
+    """Return the prefix of what stands inside upstream's time conditioning."""
+    return "" if net.time_embedding is None else "blocks.2."
 
 
 def _add_item(names: dict[str, str], item: UNetItem, theirs: str, position: int, ours: str) -> int:
@@ -93,9 +99,33 @@ def rename_upstream_keys(
 
     A module-level function, so that networks that hold it can be pickled and deep-copied.
     """
-    names = upstream_keys(net)
+    with_text = _move_text_encoder(net, state_dict, prefix)
+    names = upstream_keys(net, with_text=with_text)
     for key in [key for key in state_dict if key.startswith(prefix)]:
         stem, _dot, leaf = key[len(prefix) :].rpartition(".")
         ours = names.get(f"{stem}.")
         if ours is not None:
             state_dict[f"{prefix}{ours}{leaf}"] = state_dict.pop(key)
+
+
+def _move_text_encoder(net: UNetParts, state_dict: dict[str, Any], prefix: str) -> bool:
+    """Rename the weights of upstream's text encoder, or drop them if ours is not in the network.
+
+    Return whether the file has text conditioning. It may, though the network has none: upstream's
+    files hold a whole T5, which a network that is given embeddings does not need.
+    """
+    stage = prefix + _text_stage(net)
+    guidance = "" if net.null_embedding is None else "blocks.1."
+    encoder = f"{stage}blocks.0."
+    if not any(key.startswith(f"{stage}blocks.1.{guidance}net.") for key in state_dict):
+        return False
+    if net.text_encoder is None and not any(
+        key.startswith(f"{encoder}transformer.") for key in state_dict
+    ):
+        return False  # what stands there is not known to be a text encoder
+    kept = isinstance(net.text_encoder, nn.Module) and len(net.text_encoder.state_dict()) > 0
+    for key in [key for key in state_dict if key.startswith(encoder)]:
+        value = state_dict.pop(key)
+        if kept:
+            state_dict[f"{prefix}text_encoder.{key.removeprefix(encoder)}"] = value
+    return True

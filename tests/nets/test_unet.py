@@ -214,7 +214,7 @@ BAD_ARGUMENTS = [
         {"use_modulation": False, "use_time_conditioning": False, "num_classes": 3},
         "num_classes needs use_modulation=True",
     ),
-    ({"use_text_conditioning": True}, "pass it as `embedding=`"),
+    ({"use_text_conditioning": True}, "use_text_conditioning needs cross_attentions, got none"),
     ({"num_classes": 0}, "num_classes must be one or more positive counts"),
     ({"num_classes": 3, "class_dropout": 1.5}, r"probability in 0..1, got 1.5"),
     ({"resnet_groups": 0}, "resnet_groups must be at least 1, got 0"),
@@ -241,7 +241,7 @@ BAD_CALLS = [
     ({}, {"time": torch.zeros(3)}, r"time must have shape \(2,\)"),
     ({}, {"time": torch.tensor(0.5)}, r"time must have shape \(2,\)"),
     ({}, {"features": torch.zeros(2, 3)}, "modulation_features=1024"),
-    ({}, {"text": ["a piano"]}, "pass it as `embedding=`"),
+    ({}, {"text": ["a piano"] * 2}, "text needs a network with use_text_conditioning=True"),
     ({}, {"embedding_scale": 2.0}, "use_embedding_cfg=True"),
     ({}, {"labels": torch.zeros(2).long()}, "labels need a network with num_classes"),
     ({"use_time_conditioning": False}, {}, "features are missing"),
@@ -263,8 +263,8 @@ BAD_CALLS = [
     ),
     (
         {"use_embedding_cfg": True, "embedding_features": 4, "embedding_max_length": 3},
-        {},
-        "an embedding is missing",
+        {"embedding_scale": 2.0},
+        "need a text or an embedding to act on, got none",
     ),
     (
         {"use_embedding_cfg": True, "embedding_features": 4, "embedding_max_length": 3},

@@ -20,7 +20,7 @@ def test_padding_tokens_have_no_effect(small_unet, x, scale):
     padded = torch.cat([tokens, 100 * torch.randn(2, 3, 6)], dim=1)
     mask = torch.arange(7).expand(2, 7) < 4
     out = net(x, TIME, embedding=padded, embedding_mask=mask, embedding_scale=scale)
-    short = net(x, TIME, embedding=tokens, embedding_scale=scale)
+    short = net(x, TIME, embedding=tokens, embedding_mask=mask[:, :4], embedding_scale=scale)
     torch.testing.assert_close(out, short, atol=1e-5, rtol=1e-5)
     seen = net(x, TIME, embedding=padded, embedding_scale=scale)
     assert (seen - short).abs().max() > 1e-4
@@ -53,12 +53,12 @@ def test_guidance_extrapolates_from_the_null_embedding_in_one_call(small_unet, x
     assert len(calls) == 1
     handle.remove()
     conditional = net(x, TIME, embedding=tokens, **cond)
-    null = net(x, TIME, embedding=tokens, embedding_mask_proba=1.0, **cond)
+    null = net(x, TIME, embedding=net.null_embedding(tokens), **cond)
     torch.testing.assert_close(guided, null + 2.5 * (conditional - null), atol=1e-5, rtol=1e-5)
 
 
 def test_embedding_mask_draws_follow_the_generator(small_unet, x):
-    net = small_unet(**GUIDANCE).eval()
+    net = small_unet(**GUIDANCE)
     x, tokens, time = x[:1].expand(64, -1, -1), torch.randn(1, 4, 6).expand(64, -1, -1), TIME[:1]
 
     def run(seed: int) -> torch.Tensor:
