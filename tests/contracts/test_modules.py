@@ -117,6 +117,9 @@ EXAMPLES: dict[str, Example] = {
     "autoencoders.transforms.MDCT": Example(
         lambda cls: cls(8, channels=2), (2, 2, 50), on_meta=False
     ),
+    "conditioning.mel.MelSpectrogram": Example(
+        lambda cls: cls(64, 16, 64, 8000, 12, normalize=True), (2, 2, 70), on_meta=False
+    ),
     "diffusion.objectives.gaussian.GaussianDiffusion": Example(
         lambda cls: cls(unet(), adp.diffusion.HalfCircle(), adp.diffusion.VPrediction()),
         (3, 2, 16),
@@ -218,6 +221,16 @@ EXAMPLES: dict[str, Example] = {
         (3, 2, 50),
         lambda m, x: (m(x, generator=seeded(x)), m.generate(2, 30, 2, generator=seeded(x))),
         on_meta=False,
+    ),
+    "nets.plugins.append_channels.AppendChannels": Example(
+        lambda cls: cls(unet, 3, in_channels=2),
+        (2, 2, 17),
+        lambda m, x: m(x, unit(x, 2) / 2, append_channels=unit(x, 2, 3, 17)),
+    ),
+    "nets.plugins.learned_transform.LearnedTransform": Example(
+        lambda cls: cls(unet, 3, 8, 4, dim=1, in_channels=2),
+        (2, 2, 17),
+        lambda m, x: m(x, unit(x, 2) / 2),
     ),
     "nets.unet.UNetV0": Example(
         lambda _: unet(
