@@ -85,8 +85,7 @@ def complex_spectrogram(
         raise ValueError(f"a frame needs {n_fft} samples, got {audio.shape[-1]}: pad the sound")
     exact = audio.to(torch.promote_types(audio.dtype, torch.float32))
     window = hann_window(n_fft, win_length or n_fft, exact.dtype, exact.device)
-    with torch.autocast(audio.device.type, enabled=False):
-        spectra: Tensor = torch.fft.rfft(exact.unfold(-1, n_fft, hop) * window)
+    spectra: Tensor = torch.fft.rfft(exact.unfold(-1, n_fft, hop) * window)
     return spectra.transpose(-1, -2)
 
 
