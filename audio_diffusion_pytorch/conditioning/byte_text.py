@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from audio_diffusion_pytorch.serialization import Recorded
+
 from .text_encoder import EncodedText, pad_tokens, warn_of_cuts
 
 _END = 256  # after the 256 bytes
 
 
-class ByteText(nn.Module):
+class ByteText(Recorded, nn.Module):
     """The UTF-8 bytes of a text with their positions, through a few transformer layers.
 
     It starts from nothing and is trained with the network it is a part of: enough for captions

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.serialization import Recorded
+
 from .shared_parts import SharedParts
 from .text_encoder import EncodedText, pad_tokens, warn_of_cuts
 
 
-class PretrainedText(nn.Module):
+class PretrainedText(Recorded, nn.Module):
     """Base of the encoders of the transformers library; a subclass gives `load`, `width`, `encode`.
 
     The transformer is no part of the module: it is in neither `parameters()` nor `state_dict()`,

@@ -7,6 +7,8 @@ from math import log, pi
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.serialization import Recorded
+
 _FAR = 60.0
 """Nats beyond which a level counts as this far: infinite ones cancel as their limits do."""
 
@@ -82,7 +84,7 @@ class EDMWeight:
         return loss * (torch.logaddexp(level, floor) + _log_gain(c_out)).exp().to(loss.dtype)
 
 
-class LearnedUncertainty(nn.Module):
+class LearnedUncertainty(Recorded, nn.Module):
     """Learns the loss of each level and divides by it: `loss / exp(u) + u`.
 
     At its best `u` is the log of the mean loss at that level, and every level pulls on the network

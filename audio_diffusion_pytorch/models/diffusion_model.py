@@ -23,12 +23,13 @@ from audio_diffusion_pytorch.protocols import (
     NoiseSource,
     Solver,
 )
+from audio_diffusion_pytorch.serialization import Pretrained
 
 from .one_network import save_network_once
 from .parts import make_sampler, naming_arguments, split_prefix
 
 
-class DiffusionModel(nn.Module):
+class DiffusionModel(Pretrained, nn.Module):
     """Trains by `model(audio)`, makes sound by `model.sample(noise, num_steps)` or `generate`.
 
     Arguments are forwarded by prefix: `diffusion_*` to the method, `sampler_*` to the sampler, the

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.serialization import Recorded
 
-class EncoderBase(nn.Module, ABC):
+
+class EncoderBase(Recorded, nn.Module, ABC):
     """Base of encoders for `DiffusionAE`: audio `(b, c, t)` to latents `(b, out_channels, frames)`.
 
     A subclass sets `out_channels` and `downsample_factor` (samples a latent), as attributes or as
@@ -25,7 +27,7 @@ class EncoderBase(nn.Module, ABC):
         super().__init__()
 
 
-class AdapterBase(nn.Module, ABC):
+class AdapterBase(Recorded, nn.Module, ABC):
     """Base of adapters for `DiffusionAE`: another space to diffuse in; frozen there."""
 
     @abstractmethod

@@ -18,6 +18,7 @@ from audio_diffusion_pytorch.nn import (
     crop_to,
     pad_to,
 )
+from audio_diffusion_pytorch.serialization import Pretrained
 
 from .unet_checks import (
     check_attention,
@@ -32,7 +33,7 @@ from .unet_level import Conditions, ItemShape, LevelShape, UNetLevel
 from .unet_text import TokenInputs, Words, encode_text, resolve_tokens
 
 
-class UNetV0(nn.Module):
+class UNetV0(Pretrained, nn.Module):
     """A U-Net over one, two or three axes, conditioned on time, vectors, tokens and channels.
 
     Level `i` shortens every axis by `factors[i]` to `channels[i]` channels, runs `items[i]` items

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch.diffusion.checks import check_whole
 from audio_diffusion_pytorch.protocols import NoiseSchedule
+from audio_diffusion_pytorch.serialization import Recorded
 
 ROUNDING = 1e-6
 """How far beyond its noisiest level, in nats of log-SNR, a schedule may be asked by rounding."""
 
 
-class Schedule(nn.Module):
+class Schedule(Recorded, nn.Module):
     """Base of the grids: subclass it and give `forward(num_steps, device)`."""
 
     def forward(self, num_steps: int, device: torch.device) -> Tensor:

@@ -23,11 +23,12 @@ from audio_diffusion_pytorch.diffusion.multistep import (
     weigh,
 )
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
+from audio_diffusion_pytorch.serialization import Recorded
 
 Form = Literal["midpoint", "heun"]
 
 
-class DPMppSDE:
+class DPMppSDE(Recorded):
     """The 2M and 3M SDE solvers: the guess extended over the step by earlier ones, and new noise.
 
     One net call a step. The step is exact for a guess that is a polynomial in lambda through the

@@ -10,9 +10,10 @@ from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.ops.random import check_generator
 from audio_diffusion_pytorch.protocols import TimeSampler
+from audio_diffusion_pytorch.serialization import Recorded
 
 
-class Distribution:
+class Distribution(Recorded):
     """Base of the samplers of training times: subclass it and give `__call__`."""
 
     def __call__(
