@@ -5,10 +5,16 @@ training recipes stand in `examples/`. Importing the package loads nothing optio
 """
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
+from . import components as components
+from . import diffusion as diffusion
+from . import models as models
+from . import utils as utils
 from .autoencoders import MDCT as MDCT
 from .autoencoders import Companded as Companded
 from .autoencoders import LatentNormalizer as LatentNormalizer
+from .conditioning import MelSpectrogram as MelSpectrogram
 from .diffusion import ADPM2Sampler as ADPM2Sampler
 from .diffusion import AEulerSampler as AEulerSampler
 from .diffusion import Diffusion as Diffusion
@@ -31,8 +37,12 @@ from .models import DiffusionAE as DiffusionAE
 from .models import DiffusionAR as DiffusionAR
 from .models import DiffusionModel as DiffusionModel
 from .models import EncoderBase as EncoderBase
+from .nets import LTPlugin as LTPlugin
 from .nets import UNetV0 as UNetV0
 from .nn import NumberEmbedder as NumberEmbedder
+
+if TYPE_CHECKING:
+    from .nets import XUNet as XUNet
 
 try:
     __version__ = version("audio-diffusion-pytorch")
@@ -54,9 +64,11 @@ __all__ = [
     "KDiffusion",
     "KarrasSampler",
     "KarrasSchedule",
+    "LTPlugin",
     "LatentNormalizer",
     "LinearSchedule",
     "LogNormalDistribution",
+    "MelSpectrogram",
     "NumberEmbedder",
     "Sampler",
     "Schedule",
@@ -67,4 +79,19 @@ __all__ = [
     "VKDiffusion",
     "VKDistribution",
     "VSampler",
+    "XUNet",
+    "components",
+    "diffusion",
+    "models",
+    "utils",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Import a-unet only for who asks for its `XUNet`."""
+        if name != "XUNet":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .nets import XUNet
+
+        return XUNet

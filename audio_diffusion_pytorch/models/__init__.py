@@ -1,5 +1,8 @@
 """Whole models: a network, a diffusion method and a sampler joined; and edits made with them."""
 
+from typing import TYPE_CHECKING
+
+from . import _upstream_names
 from .diffusion_ae import DiffusionAE as DiffusionAE
 from .diffusion_ar import DiffusionAR as DiffusionAR
 from .diffusion_model import DiffusionModel as DiffusionModel
@@ -21,3 +24,12 @@ __all__ = [
     "inpaint",
     "vary",
 ]
+__all__ += _upstream_names.__all__
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Return what upstream's module held beside its models."""
+        if name in _upstream_names.__all__:
+            return getattr(_upstream_names, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
