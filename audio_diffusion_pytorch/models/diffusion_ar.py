@@ -86,7 +86,7 @@ class DiffusionAR(DiffusionModel):
         return super().forward(x, *args, mask=mask, **kwargs)
 
     @torch.no_grad()
-    def sample(  # type: ignore[override]
+    def sample(
         self,
         num_items: int,
         num_chunks: int,

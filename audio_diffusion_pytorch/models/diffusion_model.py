@@ -118,19 +118,19 @@ class DiffusionModel(Pretrained, nn.Module):
         return loss
 
     @torch.no_grad()
-    def sample(self, x_noisy: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def sample(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return clean audio from noise.
 
         Args:
-            x_noisy: Unit-variance noise, `(b, c, t)` for raw audio, else of `latent_shape`.
-            *args: As the sampler's `forward`: `num_steps`, `show_progress`.
+            *args: As the sampler's `forward`: first the unit-variance noise, `(b, c, t)` for raw
+                audio, else of `latent_shape`; then `num_steps`, `show_progress`.
             **kwargs: Likewise (`solver`, `grid`, `guidance`, `constraint`, ...), and conditioning
                 for the net.
         """
         training = self.training
         self.eval()
         try:
-            clean: Tensor = self.sampler(x_noisy, *args, **kwargs)
+            clean: Tensor = self.sampler(*args, **kwargs)
             return self.from_space(clean)
         finally:
             self.train(training)
