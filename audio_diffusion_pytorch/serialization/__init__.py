@@ -3,5 +3,15 @@
 from .pretrained import Pretrained as Pretrained
 from .pretrained import Recorded as Recorded
 from .pretrained import recorded as recorded
+from .upstream import LoadedWeights as LoadedWeights
+from .upstream import load_upstream_weights as load_upstream_weights
+from .upstream import read_checkpoint as read_checkpoint
 
-__all__ = ["Pretrained", "Recorded", "recorded"]
+__all__ = [
+    "LoadedWeights",
+    "Pretrained",
+    "Recorded",
+    "load_upstream_weights",
+    "read_checkpoint",
+    "recorded",
+]
