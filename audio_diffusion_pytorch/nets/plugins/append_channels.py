@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.serialization import Pretrained
+
 from .inner import prepare_inner, rename_blocks
 
 
-class AppendChannels(nn.Module):
+class AppendChannels(Pretrained, nn.Module):
     """A network that also sees a signal of the same length, `append_channels`.
 
     Shapes: `x (b, in_channels, *t)` beside `append_channels (b, append_channels, *t)` ->

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audio_diffusion_pytorch.ops.padding import reflect_pad
+from audio_diffusion_pytorch.serialization import Pretrained
 
 from .inner import prepare_inner, rename_blocks
 
 
-class LearnedTransform(nn.Module):
+class LearnedTransform(Pretrained, nn.Module):
     """A network that works on frames of the signal, cut and joined by learnt filters.
 
     Shapes: `x (b, in_channels, t)` -> `(b, out_channels, t)`, any `t`; the network inside sees
