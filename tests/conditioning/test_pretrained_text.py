@@ -168,7 +168,7 @@ def test_a_trainable_encoder_by_name_pickles_its_weights_and_loads_the_tokenizer
 def test_long_texts_are_cut_with_one_warning_that_counts(tiny_t5):
     encoder = T5Text(tiny_t5(), max_length=8)
     with pytest.warns(UserWarning, match="1 of 2 texts .* max_length=8 tokens: 14 tokens were cut"):
-        embedding, mask = T5Text(tiny_t5(), max_length=8, cache_size=0)(TEXTS[:2])
+        _, mask = T5Text(tiny_t5(), max_length=8, cache_size=0)(TEXTS[:2])
     assert mask.sum(dim=1).tolist() == [7, 8]
     with pytest.warns(UserWarning, match="14 tokens were cut off"):
         encoder(TEXTS[:2])
