@@ -189,8 +189,10 @@ class DiffusionModel(Pretrained, nn.Module):
         chosen = {"solver": solver, "grid": grid, "noise": step_noise}
         cond |= {name: part for name, part in chosen.items() if part is not None}
         cond |= guided(guidance, cond)
+        if show_progress:  # a sampler of one's own need not know the word
+            cond["show_progress"] = True
         # Models that are conditioned on a sound have a `sample` of their own, which calls this.
-        sounds = DiffusionModel.sample(self, noise, num_steps, show_progress=show_progress, **cond)
+        sounds = DiffusionModel.sample(self, noise, num_steps=num_steps, **cond)
         return sounds[..., :length]
 
     def _path(self, generator: Generator, constraint: Constraint | None) -> NoiseSource | None:
