@@ -108,6 +108,27 @@ def block_encoder() -> nn.Module:
     return encoder
 
 
+def pretrained_text(cls: type) -> nn.Module:
+    """Return a text encoder around a tiny random transformer and a tokenizer of bytes."""
+    from transformers import ByT5Tokenizer, ClapTextConfig, ClapTextModel, T5Config, T5EncoderModel
+
+    torch.manual_seed(0)  # pretrained: it is the same whatever the seed of the module
+    if cls.__name__ == "ClapText":
+        sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+        config = ClapTextConfig(vocab_size=384, num_hidden_layers=1, **sizes)
+        transformer = ClapTextModel(config)
+    else:
+        sizes = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+        transformer = T5EncoderModel(T5Config(vocab_size=384, **sizes))
+    return cls((ByT5Tokenizer(), transformer))
+
+
+def encode_texts(module: nn.Module, x: Tensor) -> Tensor:
+    """Return the tokens of two texts, whatever the input."""
+    del x
+    return module(["a bell", "a low note"]).embedding
+
+
 # Keyed by the dotted name below the package. `make` gets the class itself.
 EXAMPLES: dict[str, Example] = {
     "autoencoders.latents.LatentNormalizer": Example(fitted_normalizer, (2, 3, 20), on_meta=False),
@@ -120,6 +141,13 @@ EXAMPLES: dict[str, Example] = {
     "conditioning.mel.MelSpectrogram": Example(
         lambda cls: cls(64, 16, 64, 8000, 12, normalize=True), (2, 2, 70), on_meta=False
     ),
+    "conditioning.byte_text.ByteText": Example(
+        lambda cls: cls(8, 16), (2,), encode_texts, on_meta=False
+    ),
+    **{
+        f"conditioning.{name}": Example(pretrained_text, (2,), encode_texts, on_meta=False)
+        for name in ("clap_text.ClapText", "t5_text.T5Text")
+    },
     "diffusion.objectives.gaussian.GaussianDiffusion": Example(
         lambda cls: cls(unet(), adp.diffusion.HalfCircle(), adp.diffusion.VPrediction()),
         (3, 2, 16),
@@ -222,6 +250,24 @@ EXAMPLES: dict[str, Example] = {
         lambda m, x: (m(x, generator=seeded(x)), m.generate(2, 30, 2, generator=seeded(x))),
         on_meta=False,
     ),
+    "models.upsampler.DiffusionUpsampler": Example(
+        lambda cls: cls(2, 3, unet),
+        (3, 2, 50),
+        lambda m, x: (
+            m(x, generator=seeded(x)),
+            m.sample(x, generator=seeded(x), num_steps=2, length=149),
+        ),
+        on_meta=False,
+    ),
+    "models.vocoder.DiffusionVocoder": Example(
+        lambda cls: cls(unet, 8, 32, mel_sample_rate=8000),
+        (3, 2, 50),
+        lambda m, x: (
+            m(x, generator=seeded(x)),
+            m.sample(m.to_spectrogram(x), generator=seeded(x), num_steps=2, length=50),
+        ),
+        on_meta=False,
+    ),
     "nets.plugins.append_channels.AppendChannels": Example(
         lambda cls: cls(unet, 3, in_channels=2),
         (2, 2, 17),
@@ -295,6 +341,7 @@ EXAMPLES: dict[str, Example] = {
 
 # Bases that only users' subclasses complete: there is nothing to call.
 BASES = {
+    "conditioning.pretrained_text.PretrainedText",
     "diffusion.grids.base.Schedule",
     "diffusion.inpainting.Inpainter",
     "diffusion.objectives.gaussian.Diffusion",
