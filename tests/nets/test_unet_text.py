@@ -277,6 +277,8 @@ def test_guidance_of_the_diffusion_stacks_texts(text_unet, x):
     guided = ClassifierFreeGuidance(2.0)(net, {"text": TEXTS}, {"text": [""]})
     wanted, away = net(x, TIME, text=TEXTS), net(x, TIME, text=["", ""])
     close(guided(x, TIME), away + 2.0 * (wanted - away))
+    nothing = ClassifierFreeGuidance(2.0)(net, {"text": TEXTS}, {"text": [None]})
+    close(nothing(x, TIME), net(x, TIME, text=TEXTS, embedding_scale=2.0))
     embedding, mask = net.encode_text([*TEXTS, "hiss", ""])
     masked = ClassifierFreeGuidance(2.0)(
         net,

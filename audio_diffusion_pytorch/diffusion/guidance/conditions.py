@@ -12,9 +12,10 @@ from torch import Tensor
 def stack_conditions(cond: Mapping[str, Any], null_cond: Mapping[str, Any]) -> dict[str, Any]:
     """Return the condition of the batch `[with cond; with null_cond]`.
 
-    Tensors have the batch as first axis and are put behind one another, as are lists of words; a
-    null of one item serves every item. Dictionaries, lists and tuples may nest. Anything else
-    (numbers, switches, None) is shared, and must be the same in both.
+    Tensors have the batch as first axis and are put behind one another, as are lists of words,
+    among which None stands for no word; a null of one item serves every item. Dictionaries, lists
+    and tuples may nest. Anything else (numbers, switches, None) is shared, and must be the same in
+    both.
 
     Args:
         cond: The condition by name.
@@ -38,7 +39,7 @@ def _stack(value: Any, null: Any, name: str) -> Any:
     if isinstance(value, Mapping) and isinstance(null, Mapping) and value.keys() == null.keys():
         return {key: _stack(value[key], null[key], f"{name}.{key}") for key in value}
     if isinstance(value, list | tuple) and isinstance(null, list | tuple):
-        if value and all(isinstance(word, str) for word in (*value, *null)):
+        if _are_words(value) and null and all(isinstance(word, str | None) for word in null):
             return [*value, *(null * len(value) if len(null) == 1 else null)]
         if len(value) == len(null):
             pairs = enumerate(zip(value, null, strict=True))
@@ -50,6 +51,12 @@ def _stack(value: Any, null: Any, name: str) -> Any:
         f"a condition and its null must be alike to share one batch, got for {name!r} "
         f"{_kind(value)} and {_kind(null)}: make both tensors of one shape with the batch first"
     )
+
+
+def _are_words(value: list[Any] | tuple[Any, ...]) -> bool:
+    """Return whether these are strings, at least one, and otherwise None."""
+    some = any(isinstance(word, str) for word in value)
+    return some and all(isinstance(word, str | None) for word in value)
 
 
 def _stack_tensors(value: Tensor, null: Tensor, name: str) -> Tensor:
