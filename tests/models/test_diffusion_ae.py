@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,10 @@ from torch import Generator, nn
 
 from audio_diffusion_pytorch import MDCT, UNetV0
 from audio_diffusion_pytorch.diffusion import ClassifierFreeGuidance, DPMppSDE
-from audio_diffusion_pytorch.models.context_frames import shortest_input
+from audio_diffusion_pytorch.models.context_frames import input_stride, shortest_input
 from audio_diffusion_pytorch.models.diffusion_ae import DiffusionAE
 from audio_diffusion_pytorch.models.encoder_base import AdapterBase, EncoderBase
+from audio_diffusion_pytorch.nets import AppendChannelsPlugin, LTPlugin
 from audio_diffusion_pytorch.training.objective import Clip, diffusion_loss
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
@@ -79,11 +81,15 @@ def golden(name):
     return arguments, state, tensors
 
 
-@pytest.fixture
-def upstream():
-    arguments, state, figures = golden("diffusion_ae")
-    encoder = MelE1d(**arguments.pop("encoder"), bottleneck=TanhBottleneck())
-    model = DiffusionAE(net_t=UNetV0, encoder=encoder, **arguments)
+@pytest.fixture(params=["diffusion_ae", "archisound"])
+def upstream(request):
+    """A mel encoder and a U-Net; a magnitude encoder and a U-Net behind a learned transform."""
+    arguments, state, figures = golden(request.param)
+    encoder_t = MelE1d if request.param == "diffusion_ae" else ME1d
+    encoder = encoder_t(**arguments.pop("encoder"), bottleneck=TanhBottleneck())
+    transform = arguments.pop("transform", None)
+    net_t = LTPlugin(UNetV0, **transform) if transform else UNetV0
+    model = DiffusionAE(net_t=net_t, encoder=encoder, **arguments)
     assert any(key.startswith("sampler.net.") for key in state)
     model.load_state_dict(state, strict=True)
     return model, figures
@@ -346,6 +352,27 @@ def test_behind_a_transform_the_encoder_hears_the_audio(bins, encoder_factor, le
     made = model.decode(latent, generator=seeded(), num_steps=2, length=length)
     assert made.shape == audio.shape
     assert model.decode(latent, num_steps=1).shape[-1] == encoder_factor * latent.shape[-1]
+
+
+def test_plugins_say_how_many_samples_a_frame_of_the_network_holds():
+    assert input_stride(UNetV0) == 1
+    assert input_stride(LTPlugin(UNetV0, 4, 16, 8)) == 8
+    assert input_stride(AppendChannelsPlugin(LTPlugin(UNetV0, 4, 16, 8), 1)) == 8
+    assert input_stride(LTPlugin(LTPlugin(UNetV0, 2, 4, 4), 4, 16, 8)) == 32
+    assert input_stride(partial(UNetV0, num_classes=3)) == 1
+    assert input_stride(lambda dim, **kwargs: UNetV0(dim, **kwargs)) == 1
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 100, 300])
+@pytest.mark.parametrize("encoder_factor", [8, 16, 32])
+def test_behind_a_learned_transform_at_any_length(length, encoder_factor):
+    net_t = LTPlugin(UNetV0, num_filters=2, window_length=8, stride=4)
+    model = small(Blocks(encoder_factor, in_channels=2), 2, net_t=net_t, factors=[2, 2])
+    audio = sound(3, 2, length)
+    model(audio, generator=seeded()).backward()
+    assert model.encoder.gain.grad is not None
+    made = model.decode(model.encode(audio), num_steps=2, length=length)
+    assert made.shape == audio.shape
 
 
 def test_rates_that_do_not_fit_are_named():
