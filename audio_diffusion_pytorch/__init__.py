@@ -36,6 +36,8 @@ from .models import AdapterBase as AdapterBase
 from .models import DiffusionAE as DiffusionAE
 from .models import DiffusionAR as DiffusionAR
 from .models import DiffusionModel as DiffusionModel
+from .models import DiffusionUpsampler as DiffusionUpsampler
+from .models import DiffusionVocoder as DiffusionVocoder
 from .models import EncoderBase as EncoderBase
 from .nets import LTPlugin as LTPlugin
 from .nets import UNetV0 as UNetV0
@@ -59,6 +61,8 @@ __all__ = [
     "DiffusionAE",
     "DiffusionAR",
     "DiffusionModel",
+    "DiffusionUpsampler",
+    "DiffusionVocoder",
     "Distribution",
     "EncoderBase",
     "KDiffusion",

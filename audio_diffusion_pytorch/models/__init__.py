@@ -12,12 +12,16 @@ from .editing import inpaint as inpaint
 from .editing import vary as vary
 from .encoder_base import AdapterBase as AdapterBase
 from .encoder_base import EncoderBase as EncoderBase
+from .upsampler import DiffusionUpsampler as DiffusionUpsampler
+from .vocoder import DiffusionVocoder as DiffusionVocoder
 
 __all__ = [
     "AdapterBase",
     "DiffusionAE",
     "DiffusionAR",
     "DiffusionModel",
+    "DiffusionUpsampler",
+    "DiffusionVocoder",
     "EncoderBase",
     "continue_audio",
     "generate_long",

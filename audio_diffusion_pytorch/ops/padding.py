@@ -1,4 +1,4 @@
-"""Continue a signal beyond its ends by its mirror image, however short it is."""
+"""Continue a signal beyond its ends: by its mirror image, or by zeros up to a multiple."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ def reflect_pad(x: Tensor, before: int, after: int) -> Tensor:
     period = max(1, 2 * (length - 1))
     place = torch.arange(-before, length + after, device=x.device) % period
     return x[..., torch.where(place < length, place, period - place)]
+
+
+def pad_end_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Return `(..., t)` with zeros behind it, so that its length is a multiple of `multiple`."""
+    missing = -x.shape[-1] % multiple
+    return F.pad(x, (0, missing)) if missing else x
