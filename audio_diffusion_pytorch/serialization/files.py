@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -46,17 +46,17 @@ def save_folder(folder: Path, content: Mapping[str, Any], state: Mapping[str, Te
         "aliases": json.dumps(aliases),
     }
     text = json_text(config) + "\n"
+    asides = [folder / f".{name}.{os.getpid()}.partial" for name in (WEIGHTS, CONFIG)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        weights = _aside(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata))
-        try:
-            settings = _aside(folder / CONFIG, lambda path: path.write_text(text, "utf-8"))
-        except BaseException:
-            weights.unlink(missing_ok=True)
-            raise
-        os.replace(weights, folder / WEIGHTS)
-        os.replace(settings, folder / CONFIG)
-        _sync(folder)
+        save_file(tensors, asides[0], metadata)
+        asides[1].write_text(text, "utf-8")
+        for aside in asides:
+            _sync(aside)
+        os.replace(asides[0], folder / WEIGHTS)
+        os.replace(asides[1], folder / CONFIG)
+        with suppress(OSError):  # not every system lets a folder be synced
+            _sync(folder)
     except (OSError, SafetensorError) as error:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number else str(error)
@@ -64,6 +64,10 @@ def save_folder(folder: Path, content: Mapping[str, Any], state: Mapping[str, Te
             f"cannot save the model in {folder}: {reason.lower()}; free space or choose a folder "
             "that can be written, what was saved there before is unharmed"
         ) from error
+    finally:
+        for aside in asides:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
 
 
 def load_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -196,24 +200,10 @@ def _own_memory(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     return tensors, aliases
 
 
-def _aside(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write to a file beside `path` and see it on the disk; return it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _sync(path: Path) -> None:
+    """Return when a file, or the names in a folder, have reached the disk."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        write(aside)
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    return aside
-
-
-def _sync(folder: Path) -> None:
-    """Let the disk keep the renames, where a folder can be asked to."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
