@@ -46,7 +46,7 @@ def prediction_weights(parts: Sequence[Tensor], order: int) -> Tensor:
     return -weights[1:]
 
 
-def go_on(sound: Tensor, length: int, order: int = 512) -> Tensor:
+def go_on(sound: Tensor, length: int, order: int = 1024) -> Tensor:
     """Return what follows a sound by linear prediction.
 
     Args:
@@ -57,7 +57,7 @@ def go_on(sound: Tensor, length: int, order: int = 512) -> Tensor:
     Returns:
         `(..., length)`.
     """
-    rows = sound.reshape(-1, sound.shape[-1])
+    rows = sound.reshape(sound.shape[:-1].numel(), sound.shape[-1])
     made = torch.stack([_go_on(row, length, order) for row in rows])
     return made.reshape(*sound.shape[:-1], length).to(sound)
 
@@ -74,13 +74,17 @@ def _go_on(sound: Tensor, length: int, order: int) -> Tensor:
     return whole[known:]
 
 
-def fill_from_both_sides(sound: Tensor, start: int, end: int, order: int = 512) -> Tensor:
+def fill_from_both_sides(sound: Tensor, start: int, end: int, order: int = 1024) -> Tensor:
     """Return a sound `(..., t)` with the samples `start..end` predicted from either side and mixed.
+
+    From one side alone, where there is no other.
 
     Source: Kauppinen and Roth 2002, "Audio signal extrapolation: theory and applications", DAFx.
     """
     gap = end - start
     weight = torch.cos(torch.pi / 2 * (torch.arange(gap) + 0.5) / gap).square().to(sound)
+    if start == 0 or end == sound.shape[-1]:
+        weight = torch.full_like(weight, float(start > 0))
     after = go_on(sound[..., :start], gap, order)
     before = go_on(sound[..., end:].flip(-1), gap, order).flip(-1)
     filled = sound.clone()
@@ -89,7 +93,7 @@ def fill_from_both_sides(sound: Tensor, start: int, end: int, order: int = 512) 
 
 
 def fill_least_squares(
-    sound: Tensor, start: int, end: int, order: int = 512, rounds: int = 2
+    sound: Tensor, start: int, end: int, order: int = 512, rounds: int = 1
 ) -> Tensor:
     """Return a sound `(..., t)` with the samples `start..end` that predict and are predicted best.
 
@@ -99,7 +103,7 @@ def fill_least_squares(
     Source: Janssen, Veldhuis and Vries 1986, "Adaptive interpolation of discrete-time signals that
     can be modeled as autoregressive processes", IEEE Trans. ASSP 34(2).
     """
-    rows = sound.reshape(-1, sound.shape[-1])
+    rows = sound.reshape(sound.shape[:-1].numel(), sound.shape[-1])
     filled = torch.stack([_fill(row.double(), start, end, order, rounds) for row in rows])
     return filled.reshape(sound.shape).to(sound)
 

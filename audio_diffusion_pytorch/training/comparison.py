@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,8 @@ from torch.utils.data import default_collate
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.data.folder import AudioFolder
-from audio_diffusion_pytorch.diagnostics import MetricRow, Report, Verdict
+from audio_diffusion_pytorch.data.save import save_audio
+from audio_diffusion_pytorch.diagnostics import MetricRow, Report, Verdict, save_comparison
 from audio_diffusion_pytorch.diagnostics.report import format_value
 from audio_diffusion_pytorch.metrics import log_spectral_distance
 
@@ -67,14 +69,21 @@ class Compared:
         """The name under which the model's sounds stand."""
         return [*self.sounds][1]
 
+    def means(self, measure: int = 0) -> dict[str, float]:
+        """Return the mean distances of a measure, by what made the sounds, the model's first."""
+        distances = self.distances[measure]
+        return {name: float(values.mean()) for name, values in distances.items()}
+
     def rows(self) -> list[MetricRow]:
         """Return the table: the mean distance of each name, the model's beside the best baseline.
 
         A model that is no nearer than the best baseline is one to look closer at.
         """
         rows = []
-        for measure, distances in zip(self.measures, self.distances, strict=True):
-            means = {name: float(values.mean()) for name, values in distances.items()}
+        for index, (measure, distances) in enumerate(
+            zip(self.measures, self.distances, strict=True)
+        ):
+            means = self.means(index)
             ours, *others = means
             target, verdict = "", "info"
             if others:
@@ -95,10 +104,10 @@ class Compared:
         count = len(next(iter(self.distances[0].values())))
         whose = "held-back" if self.held_back else "training"
         said = []
-        for measure, distances in zip(self.measures, self.distances, strict=True):
+        for index, measure in enumerate(self.measures):
             means = [
-                f"{name} {format_value(float(values.mean()), measure.unit)}"
-                for name, values in distances.items()
+                f"{name} {format_value(mean, measure.unit)}"
+                for name, mean in self.means(index).items()
             ]
             what = measure.name[:1].upper() + measure.name[1:]
             said.append(
@@ -107,23 +116,44 @@ class Compared:
             )
         return " ".join(said)
 
-    def add_to(self, report: Report, sample_rate: int, heard: str = "") -> None:
-        """Put sentence, figures, rows and, clip by clip, the sounds into a report.
+    def write(self, folder: Path, sample_rate: int, prefix: str = "") -> None:
+        """Write each sound as `clip_0_original.wav`, ... and all as one `comparison.png`.
+
+        Args:
+            folder: Where to; made if need be.
+            sample_rate: Hz.
+            prefix: What all file names begin with.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        for name, sounds in self.sounds.items():
+            for number, sound in enumerate(sounds):
+                path = folder / f"{prefix}clip_{number}_{file_word(name)}.wav"
+                save_audio(path, sound, sample_rate)
+        save_comparison(folder / f"{prefix}comparison.png", self.sounds, sample_rate, self.names)
+
+    def add_to(self, report: Report, sample_rate: int) -> None:
+        """Put sentence, figures, rows and, clip by clip, the sounds (Hz) into a report."""
+        report.paragraph(self.sentence())
+        for index, measure in enumerate(self.measures):
+            for name, mean in self.means(index).items():
+                report.figure(f"{measure.name}, {name}", mean, measure.unit)
+        report.rows.extend(self.rows())
+        self.add_sounds(report, sample_rate)
+
+    def add_sounds(self, report: Report, sample_rate: int, about: str = "") -> None:
+        """Put the sounds into a report, clip by clip.
 
         Args:
             report: The report.
             sample_rate: Hz.
-            heard: What to listen for, a line under each clip's title.
+            about: What was done to the clips, behind the name of each.
         """
-        report.paragraph(self.sentence())
-        for measure, distances in zip(self.measures, self.distances, strict=True):
-            for name, values in distances.items():
-                report.figure(f"{measure.name}, {name}", float(values.mean()), measure.unit)
-        report.rows.extend(self.rows())
         for index, clip in enumerate(self.names):
+            group = f"{clip}: {about}" if about else clip
             for name, sounds in self.sounds.items():
                 note = "" if name == ORIGINAL else self._note(name, index)
-                group = f"{clip}: {heard}" if heard else clip
                 report.sound(name, sounds[index], sample_rate, note, group)
 
     def _note(self, name: str, index: int) -> str:
@@ -229,6 +259,11 @@ def spread(total: int, count: int) -> list[int]:
 def clip_name(name: str) -> str:
     """Return a clip's file without folder, suffix and place: "sub/069_A4.flac@0" is "069_A4"."""
     return PurePath(name.rpartition("@")[0] or name).stem
+
+
+def file_word(name: str) -> str:
+    """Return a name as it can stand in a file's: letters, digits and `_`."""
+    return re.sub(r"\W+", "_", name).strip("_")
 
 
 def _as_long(name: str, answered: Tensor, original: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +18,13 @@ from audio_diffusion_pytorch.data.save import save_audio
 from audio_diffusion_pytorch.diagnostics import (
     Report,
     format_table,
-    save_comparison,
     save_spectrogram,
     write_aside,
     write_report,
 )
 
 from .command_line import Arguments
-from .comparison import ORIGINAL, Compared, Comparison
+from .comparison import ORIGINAL, Compared, Comparison, file_word
 from .config import config_to_dict
 from .distributed import Processes, start_processes
 from .loggers import JSONLinesLogger, Logger, TensorBoardLogger, read_scalars
@@ -130,15 +128,11 @@ class Session:
 
     def keep_comparison(self, compared: Compared, sample_rate: int, step: int) -> None:
         """Write clips and what was made of them, one picture of all, and the distances."""
+        compared.write(self.run.samples, sample_rate, f"step_{step:06d}_")
         for name, sounds in compared.sounds.items():
             for number, sound in enumerate(sounds):
-                word = re.sub(r"\W+", "_", name)
-                path = self.run.samples / f"step_{step:06d}_clip_{number}_{word}.wav"
-                save_audio(path, sound, sample_rate)
                 for logger in self.loggers:
-                    logger.audio(step, f"clip_{number}/{word}", sound, sample_rate)
-        picture = self.run.samples / f"step_{step:06d}_comparison.png"
-        save_comparison(picture, compared.sounds, sample_rate, compared.names)
+                    logger.audio(step, f"clip_{number}/{file_word(name)}", sound, sample_rate)
         print(compared.sentence())
 
     def keep_sounds(self, sounds: Tensor, sample_rate: int, step: int) -> None:

@@ -49,6 +49,14 @@ class TestLinearPrediction:
         assert torch.equal(made[..., :4000], whole[..., :4000])
         assert torch.equal(made[..., 4320:], whole[..., 4320:])
 
+    def test_a_gap_at_an_end_is_filled_from_the_other(self, predict):
+        whole = sines(8000)[None]
+        for start, end in ((0, 320), (7680, 8000)):
+            spoilt = whole.clone()
+            spoilt[..., start:end] = 0
+            made = predict.fill_from_both_sides(spoilt, start, end, order=128)
+            assert (made - whole).abs().max() < 1e-5
+
     def test_weights_of_an_autoregressive_process_are_found(self, predict):
         """x[n] = 1.6 x[n-1] - 0.8 x[n-2] + noise."""
         noise = torch.randn(20000, dtype=torch.float64, generator=torch.manual_seed(0))

@@ -18,7 +18,7 @@ SCRIPTS = [
 ]
 RECIPES = [
     *sorted((ROOT / "examples").glob("train_*.py")),
-    *(ROOT / "examples" / name for name in ("generate.py", "edit.py")),
+    *(ROOT / "examples" / name for name in ("generate.py", "edit.py", "inpaint.py")),
 ]
 
 
