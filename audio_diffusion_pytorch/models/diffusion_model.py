@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from audio_diffusion_pytorch.autoencoders.latents import LatentNormalizer
 from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
 from audio_diffusion_pytorch.diffusion.noise import BrownianNoise, GaussianNoise
 from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
-from audio_diffusion_pytorch.diffusion.samplers import DiffusionSampler, VSampler
+from audio_diffusion_pytorch.diffusion.samplers import VSampler
 from audio_diffusion_pytorch.ops.random import randn
 from audio_diffusion_pytorch.protocols import (
     Autoencoder,
@@ -125,8 +126,12 @@ class DiffusionModel(Pretrained, nn.Module):
             *args: As the sampler's `forward`: first the unit-variance noise, `(b, c, t)` for raw
                 audio, else of `latent_shape`; then `num_steps`, `show_progress`.
             **kwargs: Likewise (`solver`, `grid`, `guidance`, `constraint`, ...), and conditioning
-                for the net.
+                for the net; `generator`, on the device of the model, for the noise of a stochastic
+                solver or of a sampler that draws some itself.
         """
+        if self._takes_noise() and (generator := kwargs.pop("generator", None)) is not None:
+            path = self._path(generator, kwargs.get("constraint"))
+            kwargs |= {} if path is None or "noise" in kwargs else {"noise": path}
         training = self.training
         self.eval()
         try:
@@ -160,15 +165,15 @@ class DiffusionModel(Pretrained, nn.Module):
             generator: Makes the start noise repeatable, and that of a stochastic solver after it;
                 on the device of the model.
             noise: Start noise of `latent_shape(num_items, length)` instead of drawn noise.
-            guidance: Scale of classifier-free guidance on `labels`, 1 is off; or any guidance, such
-                as `Rescale(ClassifierFreeGuidance(3.0))`. No label at all is what it moves away
-                from, unless `null_cond` is given.
+            guidance: Scale of classifier-free guidance on `labels` and `text`, 1 is off; or any
+                guidance, such as `Rescale(ClassifierFreeGuidance(3.0))`. No label and no text at
+                all is what it moves away from, unless `null_cond` is given.
             solver: Makes the steps, such as `DPMpp2M()`; default the sampler's own.
             grid: The times to visit; default the sampler's own.
             step_noise: Gives a stochastic solver its noise, such as `BrownianNoise`; default from
                 `generator`.
             show_progress: Show a progress bar.
-            **cond: For the net: `labels (num_items, k)`, ...
+            **cond: For the net: `labels (num_items, k)`, `text`, a string for each, or one, ...
 
         Raises:
             ValueError: If a count or length is below 1, the channels are not known, or the model
@@ -188,6 +193,8 @@ class DiffusionModel(Pretrained, nn.Module):
             step_noise = self._path(generator, cond.get("constraint"))
         chosen = {"solver": solver, "grid": grid, "noise": step_noise}
         cond |= {name: part for name, part in chosen.items() if part is not None}
+        if isinstance(cond.get("text"), str):
+            cond["text"] = [cond["text"]] * num_items
         cond |= guided(guidance, cond)
         if show_progress:  # a sampler of one's own need not know the word
             cond["show_progress"] = True
@@ -202,12 +209,16 @@ class DiffusionModel(Pretrained, nn.Module):
         ours may take none.
         """
         schedule = getattr(self.diffusion, "schedule", None)
-        if not isinstance(self.sampler, VSampler | DiffusionSampler) or schedule is None:
+        if not self._takes_noise() or schedule is None:
             return None
         if constraint is not None:
             return GaussianNoise(generator)
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         return BrownianNoise(schedule, int(seed))
+
+    def _takes_noise(self) -> bool:
+        """Return whether the sampler can be given the noise of a stochastic solver."""
+        return "noise" in signature(self.sampler.forward).parameters
 
     def latent_shape(self, num_items: int, length: int) -> tuple[int, ...]:
         """Return the shape of the noise that becomes `num_items` sounds of `length` samples.
@@ -276,20 +287,31 @@ def guided(guidance: float | Guidance, cond: Mapping[str, Any]) -> dict[str, Any
     """Return what the sampler needs for guidance: nothing for scale 1.
 
     Raises:
-        ValueError: If a scale has no labels and no null condition to work on.
+        ValueError: If a scale has no labels, no text and no null condition to work on.
     """
-    labels, null = cond.get("labels"), cond.get("null_cond")
+    null = cond.get("null_cond")
+    if null is None:
+        null = _without(cond)
     if isinstance(guidance, int | float):
         if guidance == 1.0:
             return {}
-        if labels is None and null is None:
+        if null is None:
             raise ValueError(
-                f"guidance {guidance:g} needs labels to follow, got none: pass labels or guidance=1"
+                f"guidance {guidance:g} needs labels or text to follow, got none: pass labels, "
+                "text or guidance=1"
             )
         guidance = ClassifierFreeGuidance(guidance)
-    if null is None and labels is not None:
-        null = {"labels": torch.full_like(labels, -1)}
     return {"guidance": guidance, "null_cond": null}
+
+
+def _without(cond: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the labels and texts that stand for none at all, for those that are given."""
+    null: dict[str, Any] = {}
+    if cond.get("labels") is not None:
+        null["labels"] = torch.full_like(cond["labels"], -1)
+    if cond.get("text") is not None:
+        null["text"] = [None]
+    return null or None
 
 
 def _frame_mask(mask: Tensor, frames: int, hop: int) -> Tensor:

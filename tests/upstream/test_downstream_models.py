@@ -153,10 +153,18 @@ class TestUpsampler:
                     x_noisy = x_noisy - self.net(x_noisy, time, **kwargs) / num_steps
                 return x_noisy
 
-        model = self.make(sampler_t=Bare)
-        assert model.sample(sound(1, 1, 8), num_steps=2).shape == (1, 1, 16)
-        vocoder = DiffusionVocoder(**{**NET, **MEL, "sampler_t": Bare})
-        assert vocoder.sample(sound(1, 2, 4, 6), num_steps=2).shape == (1, 2, 24)
+        class Derived(VSampler):
+            forward = Bare.forward
+
+        for sampler_t in (Bare, Derived):
+            model = self.make(sampler_t=sampler_t)
+            made = model.sample(sound(1, 1, 8), num_steps=2, generator=Generator())
+            assert made.shape == (1, 1, 16)
+            vocoder = DiffusionVocoder(**{**NET, **MEL, "sampler_t": sampler_t})
+            made = vocoder.sample(sound(1, 2, 4, 6), Generator(), num_steps=2)
+            assert made.shape == (1, 2, 24)
+            latent = autoencoder(sampler_t=sampler_t)
+            assert latent.decode(sound(1, 2, 8), Generator(), num_steps=2).shape == (1, 1, 16)
 
 
 class TestVocoder:
