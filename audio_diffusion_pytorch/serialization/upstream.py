@@ -81,7 +81,11 @@ def load_upstream_weights(
             f"{type(model).__name__}: give a state dict, or the prefix of its names"
         )
     shell = _without_memory(model)
-    tried = [_try(shell, _below(tensors, place), place) for place in places]
+    tried: list[LoadedWeights] = []
+    for place in places:
+        tried.append(_try(shell, _below(tensors, place), place))
+        if not tried[-1].misfits:
+            break
     best = min(tried, key=_badness)
     if strict and best.misfits:
         under = f" under {best.prefix!r}" if best.prefix else ""
@@ -135,15 +139,16 @@ def _flat(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, T
 
 
 def _prefixes(tensors: State, size: int) -> list[str]:
-    """Return the beginnings that a good share of a model's `size` weights have, short ones first.
+    """Return the beginnings that a good share of a model's `size` weights have.
 
-    Their order is that in which equally good ones are preferred.
+    Their order is that in which equally good ones are preferred: of averaged weights, then short.
     """
     counts: Counter[str] = Counter()
     for key in tensors:
         steps = [f"{step}." for step in key.split(".")[:-1]]
         counts.update(["", *accumulate(steps)])
-    return sorted((place for place, count in counts.items() if 4 * count >= size), key=len)
+    shared = [place for place, count in counts.items() if 4 * count >= size]
+    return sorted(shared, key=lambda place: ("ema" not in place, len(place)))
 
 
 def _below(tensors: State, prefix: str) -> State:
@@ -160,10 +165,9 @@ def _without_memory(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def _badness(found: LoadedWeights) -> tuple[int, int, bool]:
-    """Return what to compare places by: what the model lacks, what is too much, not averaged."""
-    lacking = len(found.missing) + len(found.shapes)
-    return lacking, len(found.unknown), "ema" not in found.prefix
+def _badness(found: LoadedWeights) -> tuple[int, int]:
+    """Return what to compare places by: what the model lacks there, then what is too much."""
+    return len(found.missing) + len(found.shapes), len(found.unknown)
 
 
 def _try(shell: nn.Module, tensors: State, prefix: str) -> LoadedWeights:
@@ -171,7 +175,10 @@ def _try(shell: nn.Module, tensors: State, prefix: str) -> LoadedWeights:
     found = LoadedWeights(prefix, [], [], [])
 
     def note(_: nn.Module, keys: Any) -> None:
-        found.missing[:], found.unknown[:] = keys.missing_keys, keys.unexpected_keys
+        found.missing[:] = keys.missing_keys
+        # What a model copied to other names of its one network counts once.
+        given = [key for key in keys.unexpected_keys if key in tensors]
+        found.unknown[:] = given or keys.unexpected_keys
 
     handle = shell.register_load_state_dict_post_hook(note)
     try:
