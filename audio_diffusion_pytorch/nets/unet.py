@@ -73,6 +73,8 @@ class UNetV0(Pretrained, nn.Module):
             loss starts at that of answering zero. Not loadable from upstream's weights.
         energy_embedding: whether the energies of the input, of each channel and of all, modulate as
             the time does. Normalisations hide them; they tell loudness and spectrum under noise.
+        tied_time_layers: whether the two layers behind the time's embedding are one, as in upstream
+            by accident. Two of their own say more; upstream's weights load into both.
         gradient_checkpointing: recompute each item in the backward pass: less memory, more time.
 
     Raises:
@@ -106,6 +108,7 @@ class UNetV0(Pretrained, nn.Module):
         class_dropout: float = 0.1,
         gated_skip: bool = False,
         energy_embedding: bool = False,
+        tied_time_layers: bool = True,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -142,7 +145,11 @@ class UNetV0(Pretrained, nn.Module):
         self.factors = tuple(level.factor for level in levels)
         self.context_channels = tuple(level.context_channels for level in levels)
         self.modulation_features = modulation_features if use_modulation else None
-        self.time_embedding = TimeEmbedding(modulation_features) if use_time_conditioning else None
+        self.time_embedding = (
+            TimeEmbedding(modulation_features, tied=tied_time_layers)
+            if use_time_conditioning
+            else None
+        )
         self.class_embedding = (
             None
             if num_classes is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,23 +41,43 @@ class NumberEmbedder(nn.Module):
 
 
 class TimeEmbedding(nn.Module):
-    """Diffusion times as modulation features: `NumberEmbedder`, then one layer applied twice.
+    """Diffusion times as modulation features: `NumberEmbedder`, then two layers.
 
-    The two layers after the embedder share their weights, as in the networks this one must load.
+    As in the networks of upstream, which this one must load, the two layers are one, applied twice;
+    that was an accident there and is the default here.
+
     Several times an item, `(b, n)`, are embedded singly and summed.
 
     Shapes: `(b,)` or `(b, n) -> (b, features)`.
+
+    Args:
+        features: of the result.
+        tied: whether both layers are one. Without, weights of a tied one load into both.
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, *, tied: bool = True) -> None:
         super().__init__()
         self.number = NumberEmbedder(features)
         self.layer = nn.Linear(features, features)
+        self.second_layer = None if tied else nn.Linear(features, features)
+        self.register_load_state_dict_pre_hook(_fill_second_layer)  # type: ignore[no-untyped-call]
 
     def forward(self, time: Tensor) -> Tensor:
-        x = F.gelu(self.number(time))
-        x = F.gelu(self.layer(F.gelu(self.layer(x))))
+        x = F.gelu(self.layer(F.gelu(self.number(time))))
+        x = F.gelu((self.layer if self.second_layer is None else self.second_layer)(x))
         return x.sum(dim=1) if x.ndim == 3 else x
+
+
+def _fill_second_layer(
+    module: TimeEmbedding, state_dict: dict[str, Any], prefix: str, *_: object
+) -> None:
+    """Give a second layer the weights of the one that a tied embedding has; a load pre-hook."""
+    if module.second_layer is None:
+        return
+    for name in ("weight", "bias"):
+        if f"{prefix}layer.{name}" in state_dict:
+            one = state_dict[f"{prefix}layer.{name}"]
+            state_dict.setdefault(f"{prefix}second_layer.{name}", one)
 
 
 class FixedEmbedding(nn.Module):
