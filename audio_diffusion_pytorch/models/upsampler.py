@@ -96,6 +96,7 @@ class DiffusionUpsampler(DiffusionModel):
         *,
         length: int | None = None,
         num_steps: int = 30,
+        keep_low: bool = False,
         **kwargs: Any,
     ) -> Tensor:
         """Return sound of the high rate `(b, c, t * upsample_factor)`.
@@ -107,6 +108,8 @@ class DiffusionUpsampler(DiffusionModel):
             length: Samples wanted, at most `t * upsample_factor`, the default: for sounds whose
                 length is no multiple of the factor.
             num_steps: Sampler steps.
+            keep_low: Put what the low rate holds in the place of what the model made of it: the
+                model only adds what is above.
             **kwargs: As `generate`: `solver`, `grid`, `guidance`, `show_progress`, `labels`, ...
 
         Raises:
@@ -126,7 +129,7 @@ class DiffusionUpsampler(DiffusionModel):
             )
         interpolated = upsample(downsampled, self.upsample_factor)[..., :length]
         appended = self.to_space(interpolated)
-        return self.generate(
+        sounds = self.generate(
             len(downsampled),
             length,
             num_steps,
@@ -134,3 +137,4 @@ class DiffusionUpsampler(DiffusionModel):
             append_channels=appended,
             **kwargs,
         )
+        return sounds + interpolated - self.reupsample(sounds) if keep_low else sounds

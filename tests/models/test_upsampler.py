@@ -123,6 +123,22 @@ def test_generator_labels_guidance_and_mode():
     model(noise(2, 1, 40), labels=labels, generator=Generator().manual_seed(0)).backward()
 
 
+def test_keeping_the_low_rate_adds_only_what_is_above():
+    model = raw(1)
+    place = torch.arange(400)
+    low = torch.sin(0.3 * place)[None, None]  # far below half the lower rate
+    sounds = [
+        model.sample(low, Generator().manual_seed(0), num_steps=2, keep_low=keep)
+        for keep in (False, True)
+    ]
+    inner = slice(40, -40)
+    errors = [(model.downsample(s) - low)[..., inner].square().mean() for s in sounds]
+    assert errors[1] < 0.01 * errors[0]
+    above = [s - model.reupsample(s) for s in sounds]
+    change = (above[1] - above[0])[..., 160:-160].square().mean()
+    assert change < 0.01 * above[0].square().mean()
+
+
 def test_padding_that_is_masked_has_no_influence():
     model = raw(1)
     x, mask = noise(2, 1, 64), torch.ones(2, 1, 64, dtype=torch.bool)
