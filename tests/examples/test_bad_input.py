@@ -70,8 +70,11 @@ def bad(tmp_path_factory, piano_folder):
 def spoil_runs(first, root):
     """Copies of a good run, each spoilt in one way, by what is wrong with it."""
     runs = root / "runs"
-    for second, name in enumerate(("finished", "another", "damaged", "empty", "full", "spoilt")):
+    names = ("finished", "another", "damaged", "empty", "full", "spoilt", "upsampling")
+    for second, name in enumerate(names):
         shutil.copytree(first.folder, runs / f"20200101-00000{second}_{name}")
+    other = runs / "20200101-000006_upsampling" / "config.yaml"
+    other.write_text(other.read_text("utf-8").replace("recipe: unconditional", "recipe: upsampler"))
     wider = runs / "20200101-000001_another" / "config.yaml"
     settings = yaml.safe_load(wider.read_text("utf-8"))
     settings["model"]["channels"] = [24, 24]
@@ -146,6 +149,15 @@ REFUSED = {
     ),
     "resume, fp16": (UNCONDITIONAL, "--resume spoilt train.precision=fp16", "fp16|CUDA"),
     "resume, no such run": (UNCONDITIONAL, "--resume nobody", "'nobody'|known experiments: |full"),
+    "resume, other recipe": (
+        UNCONDITIONAL, "--resume upsampling",
+        "cannot resume|_upsampling', which another recipe made|'recipe'|got 'upsampler'",
+    ),
+    "generate, other recipe": (
+        "generate.py", "--run upsampling --out o",
+        "_upsampling was trained by train_upsampler.py|train_unconditional.py|with --run",
+    ),
+    "inpaint, other recipe": ("inpaint.py", "--run upsampling", "train_upsampler.py|with --run"),
     "generate, other weights": (
         "generate.py", "--run another --out o", "last.safetensors is from another model",
     ),

@@ -374,6 +374,21 @@ def test_the_score_of_a_model_that_knows_nothing_fails(run_many, small, tmp_path
     assert answers["score"]["code"] == 1
 
 
+def test_the_newest_run_of_the_right_recipe_is_taken(first, trained, tmp_path):
+    for second, recipe in enumerate(("unconditional", "class_conditional", "vocoder")):
+        folder = tmp_path / f"20200101-00000{second}_{recipe}"
+        shutil.copytree(first.folder, folder)
+        config = folder / "config.yaml"
+        text = config.read_text("utf-8").replace("recipe: unconditional", f"recipe: {recipe}")
+        config.write_text(text, "utf-8")
+    assert trained.load_run(None, str(tmp_path)).run.experiment == "class_conditional"
+    shutil.rmtree(tmp_path / "20200101-000001_class_conditional" / "checkpoints")
+    assert trained.load_run("", str(tmp_path)).run.experiment == "unconditional"
+    assert trained.load_run(None, str(tmp_path), recipes=["vocoder"]).run.experiment == "vocoder"
+    with pytest.raises(ValueError, match=r"vocoder was trained by train_vocoder\.py"):
+        trained.load_run("vocoder", str(tmp_path))
+
+
 class TestConfigs:
     @pytest.fixture
     def files(self, project_root):
