@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.protocols import Autoencoder
+from audio_diffusion_pytorch.serialization import Recorded
 
 
-class Companded(nn.Module):
+class Companded(Recorded, nn.Module):
     """Another space with its values bent: `sign(z) |z| ** exponent`, undone on the way back.
 
     The numbers of a spectrum are mostly near zero with a few that are a hundred deviations out (a

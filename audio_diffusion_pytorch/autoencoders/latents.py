@@ -7,8 +7,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.serialization import Recorded
 
-class LatentNormalizer(nn.Module):
+
+class LatentNormalizer(Recorded, nn.Module):
     """Scales latents to mean 0 and standard deviation 1, channel by channel, and back.
 
     A diffusion schedule assumes unit-variance data: without this the start noise is too loud or

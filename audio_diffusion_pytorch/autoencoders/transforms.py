@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from audio_diffusion_pytorch.serialization import Recorded
 
-class MDCT(nn.Module):
+
+class MDCT(Recorded, nn.Module):
     """Modified discrete cosine transform: `num_bins` frequency rows, one frame per `num_bins`.
 
     Critically sampled and orthonormal: as many numbers out as in, energy kept, so white noise

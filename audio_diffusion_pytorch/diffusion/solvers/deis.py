@@ -16,9 +16,10 @@ from audio_diffusion_pytorch.diffusion.exponential import (
 from audio_diffusion_pytorch.diffusion.multistep import Past, newton_weights, past_nodes, weigh
 from audio_diffusion_pytorch.diffusion.single_step import Start, start_order, started
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
+from audio_diffusion_pytorch.serialization import Recorded
 
 
-class DEIS:
+class DEIS(Recorded):
     """Extend the noise of the last `order` steps by a polynomial in the log-SNR, integrate exactly.
 
     One net call a step, and what the start takes. With `rho = sigma / alpha` and `u = 0 .. 1` over

@@ -24,6 +24,7 @@ from audio_diffusion_pytorch.diffusion.multistep import (
     weigh,
 )
 from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, NoiseSource, State
+from audio_diffusion_pytorch.serialization import Recorded
 
 Variant = Literal["bh1", "bh2"]
 
@@ -42,7 +43,7 @@ class UniPCMemory(NamedTuple):
     predicted: Tensor
 
 
-class UniPC:
+class UniPC(Recorded):
     """Predict with the last `order` guesses; then redo the step with the guess made at its end.
 
     One net call a step: the guess at the predicted point both corrects that point and starts the
