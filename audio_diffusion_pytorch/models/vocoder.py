@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.conditioning import MelSpectrogram
@@ -23,7 +24,8 @@ class DiffusionVocoder(DiffusionModel):
     Channels of a sound are items of their own, so that one model makes any number of them; what is
     given for each item (labels, text) counts for all its channels. Without an autoencoder the
     spectrogram is drawn out to one channel of samples by a transposed convolution, `to_flat`. With
-    one, which takes mono sound, it is drawn out to frames of that space, as many channels as there.
+    one, which takes mono sound, it is drawn out, or drawn together by a convolution, to frames of
+    that space, as many channels as there.
 
     Args:
         net_t: Builds the network, such as `UNetV0`.
@@ -43,8 +45,8 @@ class DiffusionVocoder(DiffusionModel):
         to_flat: From spectrograms `(n, mel_channels, frames)` to signals of the network's length.
 
     Raises:
-        ValueError: If the window is shorter than the hop, the hop no multiple of the autoencoder's,
-            or the frames are to be centred.
+        ValueError: If the window is shorter than the hop, the hop no multiple of the autoencoder's
+            frame nor a whole part of it, or the frames are to be centred.
         TypeError: If `mel_sample_rate` is missing.
 
     Source: audio-diffusion-pytorch 0.1, whose state dicts load and whose numbers these are.
@@ -70,10 +72,10 @@ class DiffusionVocoder(DiffusionModel):
             raise ValueError(
                 f"mel_win_length must be at least mel_hop_length, got {window} and {hop}"
             )
-        if hop % factor:
+        if hop % factor and factor % hop:
             raise ValueError(
                 f"mel_hop_length must be a multiple of the autoencoder's frame of {factor} "
-                f"samples, got {hop}"
+                f"samples, or a whole part of it, got {hop}"
             )
         if mel.pop("center", False):
             raise ValueError(
@@ -91,12 +93,7 @@ class DiffusionVocoder(DiffusionModel):
             keep_tail=True,
             **mel,
         )
-        stride, kernel = hop // factor, -(-window // factor)
-        if factor > 1:
-            kernel += (kernel - stride) % 2  # frames of the space stand in the middle of a window
-        self.to_flat = nn.ConvTranspose1d(
-            mel_channels, width, kernel, stride, (kernel - stride) // 2, bias=False
-        )
+        self.to_flat = _make_flat(mel_channels, width, window, hop, factor)
 
     def forward(
         self,
@@ -189,6 +186,30 @@ class DiffusionVocoder(DiffusionModel):
 
     def _flat(self, spectrogram: Tensor, length: int) -> Tensor:
         """Return the signal beside a sound of `length` samples: `(n, bands, frames)` drawn out."""
+        if isinstance(self.to_flat, nn.Conv1d):  # whole frames of the space
+            missing = -spectrogram.shape[-1] % self.to_flat.stride[0]
+            spectrogram = F.pad(spectrogram, (0, missing), mode="replicate")
         flat: Tensor = self.to_flat(spectrogram)
         frames = length if self.autoencoder is None else self.latent_shape(1, length)[-1]
         return flat[..., :frames]
+
+
+def _make_flat(
+    bands: int, width: int, window: int, hop: int, factor: int
+) -> nn.ConvTranspose1d | nn.Conv1d:
+    """Return what makes signals of `width` channels, a frame in `factor` samples, of mel spectra.
+
+    Kernel and stride are both even or both odd, so that what a frame sees lies evenly around it; on
+    raw samples they are upstream's.
+    """
+    if factor > hop:
+        stride = factor // hop
+        kernel = 2 * stride + stride % 2
+        padding = (kernel - stride) // 2
+        return nn.Conv1d(
+            bands, width, kernel, stride, padding, bias=False, padding_mode="replicate"
+        )
+    stride, kernel = hop // factor, -(-window // factor)
+    if factor > 1:
+        kernel += (kernel - stride) % 2
+    return nn.ConvTranspose1d(bands, width, kernel, stride, (kernel - stride) // 2, bias=False)
