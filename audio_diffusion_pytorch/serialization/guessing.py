@@ -31,7 +31,8 @@ def guess_arguments(part: Any) -> tuple[Arguments, Callable[[], None]]:
         Unknown: If the arguments cannot be told.
     """
     kind = type(part)
-    if kind.__init__ in (object.__init__, nn.Module.__init__):
+    new: Any = kind.__new__
+    if kind.__init__ in (object.__init__, nn.Module.__init__) and new is object.__new__:
         return {}, _no_check
     if is_own(kind):
         return _attributes(part, lenient=False), _no_check
@@ -57,6 +58,8 @@ def _attributes(part: Any, *, lenient: bool) -> Arguments:
     arguments: Arguments = {}
     for name, parameter in list(inspect.signature(type(part).__init__).parameters.items())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            if lenient:
+                continue
             raise Unknown(_remedy(type(part)))
         value = getattr(part, name, parameter.empty)
         kept = value is not parameter.empty and not isinstance(value, nn.Parameter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PATTERNS = ["*.json", "*.safetensors", "*.bin", "*.pt", "*.ckpt"]
 
 
@@ -23,7 +23,7 @@ def find_folder(name: str | Path, revision: str | None = None) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if isinstance(name, Path) or not _HUB_NAME.fullmatch(name) or name in (".", ".."):
+    if isinstance(name, Path) or not _HUB_NAME.fullmatch(name):
         raise FileNotFoundError(f"there is no folder {name}: give one that save_pretrained wrote")
     try:
         from huggingface_hub import snapshot_download
