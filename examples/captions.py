@@ -142,3 +142,11 @@ def build_captioned(config: CaptionedConfig) -> DiffusionModel:
         use_embedding_cfg=True,
         embedding_max_length=config.text.max_length,
     )
+
+
+CAPTIONED: dict[str, Any] = {
+    "recipes": ("text_conditional",),
+    "schema": CaptionedConfig,
+    "build": lambda config, _: build_captioned(config),
+}
+"""What `load_run` has to know of a run of `train_text_conditional.py`."""

@@ -2,6 +2,7 @@
 
 python examples/generate.py --num 8 --steps 30 --out sounds
 python examples/generate.py --run demo --num 4 --steps 10 30 --out notes --label 60:mf 67
+python examples/generate.py --num 2 --out told --text "A4, very loud" "C sharp 4, soft"
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
+from asked import conditions_asked
+from captions import CAPTIONED
 from trained import add_sampling_flags, load_run, sampling_asked
 
 from audio_diffusion_pytorch.training import RecipeParser, make_sounds, run_recipe, write_sounds
@@ -29,6 +31,7 @@ def read_options() -> argparse.Namespace:
         "--label", nargs="+", action="extend", metavar="NOTE[:VELOCITY]", default=[],
         help="cycled over the sounds",
     )  # fmt: skip
+    parser.add_argument("--text", nargs="+", metavar="TEXT", help="of a run trained on captions")
     add_sampling_flags(parser)
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--peak", type=float, help="scale each WAV to this peak, dBFS")
@@ -45,15 +48,9 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     """Make the sounds of each step count, write them, and say how loud they are and how fast."""
     options = read_options()
-    trained = load_run(options.run, options.runs, options.device)
-    table, labels = trained.labels, None
-    if table.columns:
-        first = ":".join(words[0] for words in table.vocabularies)
-        options.label = options.label or [first]
-        rows = [table.parse(text) for text in options.label]
-        labels = torch.stack([rows[i % len(rows)] for i in range(options.num)])
-    elif options.label:
-        raise ValueError(f"{trained.run.directory.name} has no labels: leave --label out")
+    kind = CAPTIONED if options.text else {}
+    trained = load_run(options.run, options.runs, options.device, **kind)
+    conditions = conditions_asked(trained.labels, options)
     options.out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the work
     data = trained.config.data
     settings, sampling = sampling_asked(trained, options)
@@ -62,10 +59,12 @@ def main() -> None:
         folder = options.out / f"steps_{steps:04d}" if len(options.steps) > 1 else options.out
         made = make_sounds(
             trained.model, options.num, data.length, data.sample_rate, steps,
-            seed=options.seed, labels=labels, show_progress=sys.stderr.isatty(),
-            **sampling._asdict(),
+            seed=options.seed, show_progress=sys.stderr.isatty(),
+            **conditions, **sampling._asdict(),
         )  # fmt: skip
         about = {"run": trained.run.directory.name, "seed": options.seed, "label": options.label}
+        if options.text:
+            about["text"] = options.text
         reports = write_sounds(
             folder, made, subtype=options.subtype, peak_db=options.peak,
             loudness_lufs=options.loudness, limiter=options.limiter, about=about | vars(settings),

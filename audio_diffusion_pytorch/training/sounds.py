@@ -67,6 +67,7 @@ def make_sounds(
     *,
     seed: int = 0,
     labels: Tensor | None = None,
+    text: Sequence[str | None] | None = None,
     solver: Solver | None = None,
     grid: Grid | None = None,
     guidance: float | Guidance = 1.0,
@@ -83,6 +84,7 @@ def make_sounds(
         steps: Sampler steps.
         seed: Of the start noise.
         labels: `(num, k)` for a labelled model.
+        text: `num` texts for a model that is told text; None among them is no text.
         solver: Makes the steps; default the sampler's own.
         grid: The times to visit; default the sampler's own.
         guidance: Scale of classifier-free guidance, 1 is off; or any guidance.
@@ -90,10 +92,12 @@ def make_sounds(
         show_progress: Show progress bars.
 
     Raises:
-        ValueError: A count is below 1.
+        ValueError: A count is below 1, or there are not as many texts as sounds.
     """
     if num < 1 or batch_size < 1:
         raise ValueError(f"num and batch_size must be at least 1, got {num} and {batch_size}")
+    if text is not None and (isinstance(text, str) or len(text) != num):
+        raise ValueError(f"text must be a list of {num} strings, one for each sound, got {text!r}")
     weights = next(model.parameters())
     shape = model.latent_shape(1, length)
     made, calls = [], _CallCounter(model.net)
@@ -104,6 +108,8 @@ def make_sounds(
         cond: dict[str, Any] = {}
         if labels is not None:
             cond["labels"] = labels[first : indices[-1] + 1].to(weights.device)
+        if text is not None:
+            cond["text"] = list(text[first : indices[-1] + 1])
         sounds = model.generate(
             len(indices),
             length,
