@@ -81,3 +81,18 @@ def test_clip_is_static_or_dynamic():
     dynamic = diffusion.clip(x, dynamic_threshold=0.5)
     torch.testing.assert_close(dynamic[0], x[0].clamp(-1.5, 1.5) / 1.5)  # the median of 0.5 1 2 3
     assert torch.equal(dynamic[1], x[1])  # quiet items stay as they are
+
+
+def test_levels_of_every_part_that_had_them():
+    """Upstream's `get_alpha_beta`: a quarter of a circle, for times of any shape."""
+    net = torch.nn.Identity()
+    times = torch.rand(2, 1, 5)
+    wanted = torch.cos(times * torch.pi / 2), torch.sin(times * torch.pi / 2)
+    for part in (
+        diffusion.VDiffusion(net),
+        diffusion.VSampler(net),
+        diffusion.VInpainter(net),
+        diffusion.ARVDiffusion(net, length=4, num_splits=2),
+        diffusion.ARVSampler(net, in_channels=1, length=4, num_splits=2),
+    ):
+        torch.testing.assert_close(part.get_alpha_beta(times), wanted)
