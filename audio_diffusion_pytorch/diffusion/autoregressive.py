@@ -33,6 +33,14 @@ def append_level(net: Callable[..., Tensor], x: Tensor, time: Tensor, **cond: An
     return net(torch.cat([x, level], dim=1), **cond)
 
 
+class _NoisyVelocity(VPrediction):
+    """The velocity where there is noise: of what is clean nothing is to be said."""
+
+    def target(self, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return the velocity, 0 where `sigma` is."""
+        return super().target(clean, noise, alpha, sigma).masked_fill(sigma == 0, 0.0)
+
+
 class ARVDiffusion(HalfCircleLevels, GaussianDiffusion):
     """Velocity prediction on the half circle, each of `num_splits` parts at a level of its own.
 
@@ -45,10 +53,13 @@ class ARVDiffusion(HalfCircleLevels, GaussianDiffusion):
         num_splits: Parts of equal length.
         loss_fn: `(prediction, target) -> scalar`; default the mean squared error.
         weight: Weighs the loss of each item by its mean level.
+        start_share: Share of the windows, 0..1, with a clean beginning of any length (none too)
+            before a rest at one level, as in the sampler's first window, which levels that are all
+            drawn apart hardly ever come near. There it counts only what is made of the rest.
 
     Raises:
-        ValueError: If the parts are not of equal length; when called, if the signal has another
-            length; as `GaussianDiffusion`.
+        ValueError: If the parts are not of equal length, or the share leaves 0..1; when called, if
+            the signal has another length; as `GaussianDiffusion`.
 
     Source: audio-diffusion-pytorch 0.1; the same idea: Chen et al. 2024, "Diffusion Forcing",
     arXiv 2407.01392, section 3.
@@ -62,22 +73,32 @@ class ARVDiffusion(HalfCircleLevels, GaussianDiffusion):
         loss_fn: LossFunction | None = F.mse_loss,
         *,
         weight: LossWeight | None = None,
+        start_share: float = 0.0,
     ) -> None:
-        super().__init__(net, self._levels(), VPrediction(), weight=weight, loss_fn=loss_fn)
+        super().__init__(net, self._levels(), _NoisyVelocity(), weight=weight, loss_fn=loss_fn)
+        if not 0.0 <= start_share <= 1.0:
+            raise ValueError(f"start_share must be in 0..1, got {start_share}")
         self.length, self.num_splits = length, num_splits
         self.split_length = check_splits(length, num_splits)
+        self.start_share = start_share
 
     def predict(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         """Return what the net says of a signal whose levels are one more channel of it."""
-        return append_level(self.net, x, time, **cond)
+        said = append_level(self.net, x, time, **cond)
+        return said.masked_fill(lift(time, x) == 0, 0.0)
 
     def draw_times(
         self, num_samples: int, device: torch.device, generator: Generator | None
     ) -> Tensor:
-        """Draw training times `(num_samples, 1, length)`, uniform for each part."""
+        """Draw training times `(num_samples, 1, length)`, uniform for each part but for starts."""
         check_generator(generator, device)
         draws = torch.rand((num_samples, 1, self.num_splits), device=device, generator=generator)
-        return draws.repeat_interleave(self.split_length, dim=-1)
+        if self.start_share > 0:
+            share, known = torch.rand(2, num_samples, 1, 1, device=device, generator=generator)
+            place = torch.arange(self.length, device=device)
+            start = torch.where(place < (known * self.length).floor(), 0, draws[..., -1:])
+        draws = draws.repeat_interleave(self.split_length, dim=-1)
+        return torch.where(share < self.start_share, start, draws) if self.start_share else draws
 
     def _check_batch(self, x: Tensor, mask: Tensor | None, reduction: str) -> None:
         if x.ndim != 3 or x.shape[-1] != self.length:
@@ -155,9 +176,10 @@ class ARVSampler(HalfCircleLevels, Sampler):
             num_chunks: Parts of the result, those of `start` included.
             num_steps: Steps of the first window; a shift takes `ceil(num_steps / num_splits)`, so
                 a later part takes about half of `num_steps` from noise to clean.
-            start: Signal to continue, `(num_items or 1, in_channels, t)`, t a multiple of
-                `length / num_splits` (crop its beginning), of the dtype and on the device of the
-                net: returned untouched at the beginning.
+            start: Signal to continue, `(num_items or 1, in_channels, t)`, of the dtype and on the
+                device of the net: returned untouched at the beginning. Best a multiple of
+                `length / num_splits` long; else one part is known only in part, which a net has
+                met if it was trained with `start_share`.
             show_progress: Show a progress bar over the shifts.
             generator: For all noise, on the device of the net.
             guidance: Follows a condition more closely.
@@ -173,7 +195,7 @@ class ARVSampler(HalfCircleLevels, Sampler):
             denoiser = guidance(self._denoise, cond, null_cond or {})
         walk = partial(self._walk, denoiser, generator)
         split, noisy = self.split_length, self.num_noisy
-        seen = min(start.shape[-1], self.length - noisy * split)
+        seen = self._seen(start.shape[-1])
         context = start[..., start.shape[-1] - seen :]
         window = walk(*self._first_window(context, num_steps, generator))
         done = torch.cat([start, window[..., seen:]], dim=-1)
@@ -193,7 +215,7 @@ class ARVSampler(HalfCircleLevels, Sampler):
             window = walk(window, ladder)
             finished = self.length - noisy * split
             parts.append(window[..., finished : finished + split])
-        return torch.cat(parts, dim=-1)
+        return torch.cat(parts, dim=-1)[..., : num_chunks * split]
 
     def ladder(self, steps: int) -> Tensor:
         """Return the levels of a shift `(steps + 1, 1, 1, length)` in float32, first to last.
@@ -207,6 +229,16 @@ class ARVSampler(HalfCircleLevels, Sampler):
         levels = levels.repeat_interleave(self.split_length, dim=-1)
         clean = torch.zeros(steps + 1, self.length - levels.shape[-1])
         return torch.cat([clean, levels], dim=-1)[:, None, None]
+
+    def _seen(self, known: int) -> int:
+        """Return how many of the last known samples the first window shows.
+
+        The window then ends with a part; so it holds part of a part, if that many are known.
+        """
+        most = self.length - self.num_noisy * self.split_length
+        if known <= most:
+            return known
+        return max(0, most - (most - known) % self.split_length)
 
     def _walk(
         self, denoiser: Denoiser, generator: Generator | None, x: Tensor, times: Tensor
@@ -252,14 +284,11 @@ class ARVSampler(HalfCircleLevels, Sampler):
                 f"start must be {weights.dtype} on {weights.device} as the net is, got "
                 f"{start.dtype} on {start.device}: use start.to({weights.dtype}), or move it"
             )
-        if start.shape[-1] % self.split_length or start.shape[-1] == 0:
-            raise ValueError(
-                f"start must have a multiple of {self.split_length} samples, got "
-                f"{start.shape[-1]}: crop its beginning"
-            )
+        if start.shape[-1] == 0:
+            raise ValueError("start must have a sample at least, got none: leave it out")
         if start.shape[-1] >= num_chunks * self.split_length:
             raise ValueError(
-                f"num_chunks counts those of start too, {start.shape[-1] // self.split_length} "
+                f"num_chunks counts those of start too, {start.shape[-1] / self.split_length:g} "
                 f"here, so it must be above that, got {num_chunks}"
             )
         return start.expand(num_items, -1, -1)

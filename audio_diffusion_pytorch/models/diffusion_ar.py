@@ -103,8 +103,9 @@ class DiffusionAR(DiffusionModel):
             num_items: How many.
             num_chunks: Parts of the result, those of `start` included.
             num_steps: Steps of the first window; each later part takes about half of them.
-            start: Audio to continue `(num_items or 1, c, t)`, at least a part and shorter than the
-                result; it is returned bit for bit at the beginning.
+            start: Audio to continue `(num_items or 1, c, t)`, shorter than the result, at least a
+                frame of the autoencoder and what it sees, best some parts; it is returned bit for
+                bit at the beginning.
             show_progress: Show a progress bar over the parts.
             generator: For all noise, on the device of the model.
             **kwargs: As the sampler's `forward`: `guidance`, ..., and conditions for the network.
@@ -138,14 +139,14 @@ class DiffusionAR(DiffusionModel):
         given, length = start.shape[-1], num_chunks * self.split_length
         split = self.split_length // hop
         whole = given if hop == 1 else max(0, given - reach) // hop  # frames of given samples only
-        if whole < split or given >= length:
-            least = self.split_length + (reach if hop > 1 else 0)
+        if whole < 1 or given >= length:
+            least = 1 if hop == 1 else hop + reach
             raise ValueError(
-                f"start must have {least} samples at least, a part and what it sees, and fewer "
-                f"than the {length} of num_chunks={num_chunks}, which counts it too, got {given}"
+                f"start must have {least} samples at least and fewer than the {length} of "
+                f"num_chunks={num_chunks}, which counts it too, got {given}: give another"
             )
         z = self.to_space(start.to(next(self.parameters(), start)))
-        before = whole % split  # parts are counted from the end of what is known
+        before = whole % split if whole > split else 0  # whole parts up to the end of what is known
         parts = -(-(length // hop - before) // split)
         made = self.sampler(
             num_items, parts, num_steps, z[..., before:whole], show_progress, **kwargs

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from .plugins import AppendChannels as AppendChannels
 from .plugins import AppendChannelsPlugin as AppendChannelsPlugin
+from .plugins import GainPlugin as GainPlugin
+from .plugins import InputGain as InputGain
 from .plugins import LearnedTransform as LearnedTransform
 from .plugins import LTPlugin as LTPlugin
 from .unet import UNetV0 as UNetV0
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AppendChannels",
     "AppendChannelsPlugin",
+    "GainPlugin",
+    "InputGain",
     "LTPlugin",
     "LearnedTransform",
     "UNetV0",

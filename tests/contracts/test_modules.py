@@ -273,6 +273,9 @@ EXAMPLES: dict[str, Example] = {
         (2, 2, 17),
         lambda m, x: m(x, unit(x, 2) / 2, append_channels=unit(x, 2, 3, 17)),
     ),
+    "nets.plugins.input_gain.InputGain": Example(
+        lambda cls: cls(unet, in_channels=2), (2, 2, 17), lambda m, x: m(x, unit(x, 2) / 2)
+    ),
     "nets.plugins.learned_transform.LearnedTransform": Example(
         lambda cls: cls(unet, 3, 8, 4, dim=1, in_channels=2),
         (2, 2, 17),

@@ -132,6 +132,30 @@ def test_each_part_has_a_level_of_its_own():
     )
 
 
+def test_starts_are_clean_beginnings_before_one_level():
+    diffusion = ARVDiffusion(LevelNet(), length=12, num_splits=3, start_share=0.75)
+    times = diffusion.draw_times(2000, torch.device("cpu"), seeded())[:, 0]
+    known = (times == 0).sum(1)
+    starts = (times[:, -1:].expand(-1, 12) == times).logical_or(times == 0).all(1)
+    assert starts.float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert bool((times.diff(dim=1)[starts] >= 0).all())  # what is clean comes first
+    assert torch.bincount(known[starts], minlength=12).min().item() > 80  # of 125: any length
+    parts = times[~starts].unflatten(-1, (3, 4))
+    assert bool((parts == parts[..., :1]).all()) and bool((parts > 0).all())
+
+
+def test_of_what_is_clean_nothing_is_learnt():
+    diffusion = ARVDiffusion(LevelNet(), length=12, num_splits=3)
+    clean, noise = torch.randn(2, 2, 2, 12, generator=seeded())
+    times = torch.full((2, 1, 12), 0.4)
+    times[..., :8] = 0
+    loss = diffusion(clean, times=times, noise=noise)
+    other = torch.cat([torch.randn(2, 2, 8, generator=seeded(1)), noise[..., 8:]], -1)
+    assert torch.equal(loss, diffusion(clean, times=times, noise=other))
+    assert diffusion(clean, times=torch.zeros(2, 1, 12), noise=noise) == 0
+    torch.testing.assert_close(diffusion.denoise(clean, torch.zeros(2, 1, 12)), clean)
+
+
 def test_one_level_for_all_parts_is_velocity_diffusion():
     class WithTime(nn.Module):
         def forward(self, x, time):
@@ -194,9 +218,9 @@ def test_sequences_are_stationary_over_all_parts(length, num_splits, solver):
     assert (covariance(made) - exact).abs().max().item() < 0.03
 
 
-@pytest.mark.parametrize("known", [2, 4, 6, 14])
+@pytest.mark.parametrize("known", [1, 2, 3, 4, 5, 6, 13, 14])
 def test_a_start_is_continued_with_the_right_covariance(known, white):
-    """Shorter than the context, as long, longer, and longer than the window."""
+    """Shorter than the context, as long, longer, and longer than the window; parts of a part."""
     root = torch.linalg.cholesky(SequenceNet(known).covariance)
     start = white((96, 1, known)) @ root.T
     made = ar_samples(known // 2 + 3, start, solver=Heun(), length=8, num_splits=4)
@@ -222,8 +246,8 @@ def small(num_chunks, start=None, num_steps=7, num_items=2, seed=0, num_splits=4
 def test_any_number_of_parts_and_splits(num_splits, num_chunks):
     made = small(num_chunks, num_splits=num_splits)
     assert made.shape == (2, 2, num_chunks * 12 // num_splits) and bool(made.isfinite().all())
-    for chunks in range(1, num_chunks):
-        start = torch.randn(1, 2, chunks * 12 // num_splits, generator=seeded())
+    for known in range(1, num_chunks * 12 // num_splits):
+        start = torch.randn(1, 2, known, generator=seeded())
         made = small(num_chunks, start, num_splits=num_splits)
         assert made.shape == (2, 2, num_chunks * 12 // num_splits)
         assert torch.equal(made[..., : start.shape[-1]], start.expand(2, -1, -1))
@@ -316,8 +340,8 @@ def test_signatures_are_upstreams():
         (lambda: small(4, num_items=0), "num_items=0"),
         (lambda: small(4, torch.zeros(3, 2, 6)), r"start must be \(2 or 1, 2, t\)"),
         (lambda: small(4, torch.zeros(2, 1, 6)), r"got \(2, 1, 6\)"),
-        (lambda: small(4, torch.zeros(2, 2, 5)), "multiple of 3 samples"),
-        (lambda: small(4, torch.zeros(2, 2, 0)), "multiple of 3 samples"),
+        (lambda: small(4, torch.zeros(2, 2, 0)), "start must have a sample at least"),
+        (lambda: ARVDiffusion(LevelNet(), 16, 4, start_share=1.5), "start_share must be in 0..1"),
         (lambda: small(4, torch.zeros(2, 2, 12)), "num_chunks counts those of start"),
         (lambda: small(4, torch.zeros(2, 2, 6).double()), "as the net is, got torch.float64"),
         (lambda: small(4, torch.zeros(2, 2, 6, device="meta")), "got torch.float32 on meta"),
