@@ -74,8 +74,8 @@ class DiffusionVocoder(DiffusionModel):
             )
         if hop % factor and factor % hop:
             raise ValueError(
-                f"mel_hop_length must be a multiple of the autoencoder's frame of {factor} "
-                f"samples, or a whole part of it, got {hop}"
+                f"mel_hop_length must be a multiple of {factor}, the samples of the autoencoder's "
+                f"frame, or a whole part of it, got {hop}"
             )
         if mel.pop("center", False):
             raise ValueError(

@@ -214,7 +214,7 @@ def test_frames_are_drawn_out_where_they_belong():
     ("call", "message"),
     [
         (lambda: raw(mel_win_length=15), "at least mel_hop_length, got 15 and 16"),
-        (lambda: spectral(mel_hop_length=20), "multiple of the autoencoder's frame of 8"),
+        (lambda: spectral(mel_hop_length=20), "multiple of 8, the samples of"),
         (lambda: spectral(mel_hop_length=3), "or a whole part of it, got 3"),
         (lambda: raw(mel_center=True), "mel_center=True"),
         (lambda: raw()(noise(2, 64)), r"wants audio \(b, c, t\)"),
