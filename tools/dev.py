@@ -221,7 +221,7 @@ def fetch_upstream_readme() -> None:
         return
     say(f"fetching the README of {UPSTREAM}, whose code the tests run")
     name, _, version = UPSTREAM.rpartition("-")
-    source = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), f"{name}=={version}"]
+    source = ["--no-deps", "--no-binary", name, "--dest", str(folder), f"{name}=={version}"]
     try:
         pip("download", *source)
     except StepError as failure:
