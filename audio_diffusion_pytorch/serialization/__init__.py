@@ -2,6 +2,7 @@
 
 from .pretrained import Pretrained as Pretrained
 from .pretrained import Recorded as Recorded
+from .pretrained import model_words as model_words
 from .pretrained import recorded as recorded
 from .upstream import LoadedWeights as LoadedWeights
 from .upstream import load_upstream_weights as load_upstream_weights
@@ -12,6 +13,7 @@ __all__ = [
     "Pretrained",
     "Recorded",
     "load_upstream_weights",
+    "model_words",
     "read_checkpoint",
     "recorded",
 ]

@@ -31,20 +31,9 @@ def save_folder(folder: Path, content: Mapping[str, Any], state: Mapping[str, Te
     Raises:
         OSError: If the folder cannot be written, in one line; what was saved in it is unharmed.
     """
-    head = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "package_version": package_version(),
-    }
-    config = {**head, **content}
-    config = {**head, "fingerprint": _fingerprint(config), **content}
+    config = _dated(content)
     tensors, aliases = _own_memory(state)
-    metadata = {
-        "format": "pt",
-        _MARK: package_version(),
-        "config": json.dumps(config, allow_nan=False),
-        "aliases": json.dumps(aliases),
-    }
+    metadata = {**_words(config), "aliases": json.dumps(aliases)}
     text = json_text(config) + "\n"
     asides = [folder / f".{name}.{os.getpid()}.partial" for name in (WEIGHTS, CONFIG)]
     try:
@@ -85,6 +74,27 @@ def load_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return config, state
 
 
+def load_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the config and the state dict of a weights file that holds both.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or holds no config.
+    """
+    state, metadata = load_tensors(path)
+    if "config" not in metadata:
+        raise ValueError(
+            f"{path} does not say what model its weights are of: build the model and load them "
+            "with load_upstream_weights"
+        )
+    return _checked(json.loads(metadata["config"]), path), state
+
+
+def words_about(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return a model's description as the words of a safetensors file, for `load_file`."""
+    return _words(_dated(content))
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a safetensors file, on the CPU, and its words.
 
@@ -123,6 +133,24 @@ def package_version() -> str:
         return version("audio-diffusion-pytorch")
     except PackageNotFoundError:  # run from a source tree that was not installed
         return "0+unknown"
+
+
+def _dated(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with its format, the package's version, and a fingerprint of it all."""
+    head = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "package_version": package_version(),
+    }
+    return {**head, "fingerprint": _fingerprint({**head, **content}), **content}
+
+
+def _words(config: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "format": "pt",
+        _MARK: package_version(),
+        "config": json.dumps(config, allow_nan=False),
+    }
 
 
 def _on_one_line(value: Any) -> bool:

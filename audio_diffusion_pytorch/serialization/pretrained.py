@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .described import RECORD, Described, describe_call, find_unknown
-from .files import load_folder, save_folder
+from .files import load_file, load_folder, save_folder, words_about
 from .hub import find_folder
 from .loading import load_exactly
 from .names import UntrustedNameError, find, name_of
@@ -96,17 +96,14 @@ class Pretrained(Recorded):
             OSError: If the folder cannot be written.
             ValueError: If the weights cannot be saved: they are on the meta device, or no tensors.
         """
-        kind = type(self)
-        arguments: Described = self.__dict__.get(RECORD, {})
-        missing = find_unknown(arguments)
+        missing = find_unknown(_content(self)["arguments"])
         if missing:
             lines = "; ".join(f"{path} ({kind}: {reason})" for path, kind, reason in missing)
             warnings.warn(
                 f"config.json cannot hold {lines}: give it to from_pretrained again", stacklevel=2
             )
-        name = name_of(kind) or f"{kind.__module__}:{kind.__qualname__}"
         folder = Path(folder).expanduser()
-        save_folder(folder, {"class": name, "arguments": arguments}, _state_of(self))
+        save_folder(folder, _content(self), _state_of(self))
         return folder
 
     @classmethod
@@ -125,7 +122,8 @@ class Pretrained(Recorded):
         The global random state is left as it was.
 
         Args:
-            name: A folder, or a name on the Hugging Face hub where there is no such folder.
+            name: A folder, a safetensors file that holds its config too (such as those of training
+                runs), or a name on the Hugging Face hub where there is no such folder.
             device: Where the model goes; default the CPU.
             dtype: What its weights become; default as they were saved.
             revision: Branch, tag or commit on the hub.
@@ -141,8 +139,12 @@ class Pretrained(Recorded):
             ValueError: If a file is damaged, if config.json names what is not imported or not
                 described, or if the weights do not fit.
         """
-        folder = find_folder(name, revision)
-        config, state = load_folder(folder)
+        folder = Path(name).expanduser()
+        if folder.is_file():
+            config, state = load_file(folder)
+        else:
+            folder = find_folder(name, revision)
+            config, state = load_folder(folder)
         kind = _class_of(config["class"], cls, trusted, folder)
         arguments = _arguments(kind, config["arguments"], replacements, trusted, folder)
         with torch.random.fork_rng(devices=[]):
@@ -150,6 +152,20 @@ class Pretrained(Recorded):
         load_exactly(_module(model), state, folder)
         _module(model).to(device=device, dtype=dtype)
         return model
+
+
+def model_words(model: nn.Module) -> dict[str, str]:
+    """Return what makes a safetensors file of the weights one that `from_pretrained` loads.
+
+    Empty for a model that does not derive from `Pretrained`.
+    """
+    return words_about(_content(model)) if isinstance(model, Pretrained) else {}
+
+
+def _content(model: Any) -> dict[str, Described]:
+    kind = type(model)
+    name = name_of(kind) or f"{kind.__module__}:{kind.__qualname__}"
+    return {"class": name, "arguments": model.__dict__.get(RECORD, {})}
 
 
 def _module(model: Any) -> nn.Module:

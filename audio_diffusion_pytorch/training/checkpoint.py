@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audio_diffusion_pytorch.serialization import model_words
+
 from .safe_write import write_aside
 
 FORMAT = "audio_diffusion_pytorch checkpoint"
@@ -106,6 +108,9 @@ def _difference(here: Mapping[str, Any], there: Mapping[str, Any], source: str |
 def save_weights(path: str | Path, module: nn.Module, **metadata: str) -> Path:
     """Save a module's state dict as safetensors, with words beside it.
 
+    For a model that can describe itself the words include what it is made of: `from_pretrained`
+    makes it again from the file alone.
+
     Raises:
         OSError: The disk is full or refuses, in one line; no earlier file is harmed.
     """
@@ -116,7 +121,8 @@ def save_weights(path: str | Path, module: nn.Module, **metadata: str) -> Path:
         for key, value in module.state_dict().items()
         if isinstance(value, Tensor)
     }
-    return write_aside(path, lambda file: file.write(save(tensors, metadata)))
+    words = {**model_words(module), **metadata}
+    return write_aside(path, lambda file: file.write(save(tensors, words)))
 
 
 class CheckpointFolder:
