@@ -70,3 +70,10 @@ def test_negative_texts_by_guidance_and_by_the_network_are_one(model):
 def test_a_scale_without_anything_to_follow_is_refused(model):
     with pytest.raises(ValueError, match="needs labels or text to follow, got none"):
         made(model, guidance=3.0)
+
+
+def test_a_model_that_is_told_text_survives_saving(model, tmp_path):
+    model.save_pretrained(tmp_path / "saved")
+    loaded = DiffusionModel.from_pretrained(tmp_path / "saved")
+    torch.testing.assert_close(made(loaded, text=TEXTS), made(model, text=TEXTS))
+    assert "net.text_encoder.bytes.weight" in model.state_dict()
