@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from . import _upstream_names
+from .archisound import load_archisound as load_archisound
 from .diffusion_ae import DiffusionAE as DiffusionAE
 from .diffusion_ar import DiffusionAR as DiffusionAR
 from .diffusion_model import DiffusionModel as DiffusionModel
@@ -26,6 +27,7 @@ __all__ = [
     "continue_audio",
     "generate_long",
     "inpaint",
+    "load_archisound",
     "vary",
 ]
 __all__ += _upstream_names.__all__

@@ -86,7 +86,8 @@ class Pretrained(Recorded):
 
         Classes and functions are saved by name, objects by what they were made of. What has no
         name (a lambda) or recorded no arguments is noted, with a warning, and has to be given to
-        `from_pretrained` again.
+        `from_pretrained` again. Saved are the arguments that the model was made with: a part that
+        was exchanged afterwards is not seen.
 
         Args:
             folder: Where to; made if it is missing. A model that is in it is replaced, and stays

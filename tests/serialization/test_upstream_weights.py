@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from audio_diffusion_pytorch import DiffusionModel, UNetV0
+from audio_diffusion_pytorch.models import DiffusionAR, DiffusionUpsampler, DiffusionVocoder
 from audio_diffusion_pytorch.serialization import load_upstream_weights, read_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "upstream_model.npz"
@@ -127,3 +128,30 @@ def test_files_that_run_code_are_refused(tmp_path):
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     with pytest.raises(ValueError, match="holds a list"):
         read_checkpoint(tmp_path / "list.pt")
+
+
+FACADES = {
+    "upsampler": DiffusionUpsampler,
+    "vocoder": DiffusionVocoder,
+    "diffusion_ar": DiffusionAR,
+}
+
+
+@pytest.mark.parametrize("name", FACADES)
+def test_every_model_takes_a_checkpoint_of_upstreams_trainer_and_is_saved(name, tmp_path):
+    arrays = np.load(GOLDEN.with_name(f"upstream_{name}.npz"))
+    state = {}
+    for key in json.loads(str(arrays["keys"])):
+        own = key.removeprefix("diffusion.").removeprefix("sampler.")
+        state[key] = torch.from_numpy(arrays[f"weight/{own}"])
+    model = FACADES[name](net_t=UNetV0, **json.loads(str(arrays["arguments"])))
+    found = load_upstream_weights(model, lightning(state))
+    assert found.prefix == "state_dict.model_ema.ema_model." and found.misfits == 0
+    model.save_pretrained(tmp_path)
+    loaded = FACADES[name].from_pretrained(tmp_path)
+    audio, times, noise, loss = (
+        torch.from_numpy(arrays[key]) for key in ("audio", "times", "noise", "loss")
+    )
+    for each in (model, loaded):
+        found_loss = each(audio, times=times, noise=noise)
+        torch.testing.assert_close(found_loss, loss, rtol=0, atol=1e-4)
