@@ -28,6 +28,7 @@ from audio_diffusion_pytorch import (
     Sampler,
     Schedule,
     UNetV0,
+    UniformDistribution,
     VDiffusion,
     VInpainter,
     VSampler,
@@ -341,6 +342,22 @@ class TestParts:
         learns(model(sound()), model)
         assert model.sample(sound(), num_steps=3).shape == (3, 2, 32)
         assert model.diffusion.sigma_distribution(4, torch.device("cpu")).tolist() == [0.25] * 4
+
+    def test_a_distribution_put_into_a_finished_objective(self):
+        """Assigned as an attribute, by a subclass or from outside; training draws from it."""
+
+        class Late(VDiffusion):
+            def __init__(self, net: nn.Module) -> None:
+                super().__init__(net)
+                self.sigma_distribution = UniformDistribution(vmin=0.5, vmax=0.6)
+
+        seen: list[Tensor] = []
+        model = model_of(diffusion_t=Late)
+        model.net.register_forward_hook(lambda module, given, said: seen.append(given[1]))
+        model(sound())
+        model.diffusion.sigma_distribution = UniformDistribution(vmin=0.9, vmax=1.0)
+        model(sound())
+        assert ((seen[0] >= 0.5) & (seen[0] <= 0.6)).all() and (seen[1] >= 0.9).all()
 
     def test_a_network_inside_a_module_of_its_own(self):
         """UNetV0 held by another module, and every part of the method made from that."""

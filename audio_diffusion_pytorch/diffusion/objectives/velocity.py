@@ -51,3 +51,7 @@ class VDiffusion(HalfCircleLevels, GaussianDiffusion):
     def sigma_distribution(self) -> TimeSampler:
         """The sampler of training times, by upstream's name."""
         return self.times
+
+    @sigma_distribution.setter
+    def sigma_distribution(self, sampler: TimeSampler) -> None:
+        self.times = sampler
