@@ -37,6 +37,9 @@ class Trained(NamedTuple):
 GENERATES = ("unconditional", "class_conditional")
 """The recipes whose models make sounds from noise, or from noise and labels, alone."""
 
+USES = {"text_conditional": "generate.py --text WORDS makes sounds with it"}
+"""What uses the runs of a recipe."""
+
 
 def load_run(
     name: str | None,
@@ -88,9 +91,10 @@ def _find_run(name: str | None, runs: str, recipes: Sequence[str]) -> Run:
     recipe = recipe_of(run)
     if recipe not in recipes:
         wanted = " or ".join(f"train_{recipe}.py" for recipe in recipes)
+        use = USES.get(recipe, "export_pretrained.py makes of it a model for Python")
         raise ValueError(
-            f"{run.directory.name} was trained by train_{recipe}.py, whose sounds and score are in "
-            f"its report.html; this script takes a run of {wanted}: name one with --run"
+            f"{run.directory.name} was trained by train_{recipe}.py: {use}; this script takes a "
+            f"run of {wanted}, name one with --run"
         )
     return run
 

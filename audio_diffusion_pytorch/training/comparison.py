@@ -110,10 +110,7 @@ class Compared:
                 for name, mean in self.means(index).items()
             ]
             what = measure.name[:1].upper() + measure.name[1:]
-            said.append(
-                f"{what} to the original, mean of {count} {whose} clips, lower is better: "
-                f"{', '.join(means)}."
-            )
+            said.append(f"{what} over {count} {whose} clips, lower is better: {', '.join(means)}.")
         return " ".join(said)
 
     def write(self, folder: Path, sample_rate: int, prefix: str = "") -> None:

@@ -89,7 +89,10 @@ class Session:
 
         def listen(averaged: nn.Module, step: int) -> None:
             generator = generator_for(self.processes.device, train.seed, step)
-            self.keep(make(averaged, generator), data.sample_rate, step)
+            made = make(averaged, generator)
+            self.keep(made, data.sample_rate, step)
+            if isinstance(made, Compared):
+                print(f"step {step}: {made.sentence()}")
 
         result = fit(
             model,
@@ -133,7 +136,6 @@ class Session:
             for number, sound in enumerate(sounds):
                 for logger in self.loggers:
                     logger.audio(step, f"clip_{number}/{file_word(name)}", sound, sample_rate)
-        print(compared.sentence())
 
     def keep_sounds(self, sounds: Tensor, sample_rate: int, step: int) -> None:
         """Write sounds `(n, c, t)` and their pictures to `samples/` and to the loggers."""

@@ -138,7 +138,7 @@ def run_many(tmp_path_factory):
         listing.write_text(json.dumps(ready), encoding="utf-8")
         many = str(Path(__file__).parent / "many_scripts.py")
         subprocess.run(
-            [sys.executable, many, str(listing)], env=environment(), check=True, timeout=200
+            [sys.executable, many, str(listing)], env=environment(), check=True, timeout=600
         )
         results = json.loads(listing.with_suffix(".out.json").read_text("utf-8"))
         return {case["name"]: result for case, result in zip(cases, results, strict=True)}

@@ -155,7 +155,7 @@ REFUSED = {
     ),
     "generate, other recipe": (
         "generate.py", "--run upsampling --out o",
-        "_upsampling was trained by train_upsampler.py|train_unconditional.py|with --run",
+        "_upsampling was trained by train_upsampler.py: export_pretrained.py|with --run",
     ),
     "inpaint, other recipe": ("inpaint.py", "--run upsampling", "train_upsampler.py|with --run"),
     "generate, other weights": (

@@ -73,8 +73,7 @@ def test_the_table_sets_the_model_beside_the_best_baseline(notes):
 def test_sentence_and_report(notes):
     result = compare(notes).score(nn.Identity(), torch.Generator())
     assert result.sentence() == (
-        "Level to the original, mean of 10 held-back clips, lower is better: model 6.021 dB, "
-        "baseline 12.04 dB."
+        "Level over 10 held-back clips, lower is better: model 6.021 dB, baseline 12.04 dB."
     )
     report = Report("notes")
     result.add_to(report, 16000)
@@ -83,7 +82,7 @@ def test_sentence_and_report(notes):
     assert groups == [name for name in result.names for _ in range(3)]
     assert [sound.note for sound in report.sounds[:3]] == ["", "level 6.021 dB", "level 12.04 dB"]
     training = Comparison(notes, None, softer).score(nn.Identity(), torch.Generator())
-    assert "mean of 10 training clips" in training.sentence()
+    assert "over 10 training clips" in training.sentence()
 
 
 @pytest.mark.parametrize(
