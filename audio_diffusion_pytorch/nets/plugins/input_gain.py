@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from audio_diffusion_pytorch.serialization import Pretrained
@@ -19,9 +20,10 @@ class InputGain(Pretrained, nn.Module):
     The network inside has twice the output channels: `out = gain * x + rest`. Where there is next
     to no signal, as in most rows of a spectrum most of the time, what a diffusion model has to say
     is its own input at a scale that depends on the noise level. A network narrower than the input
-    cannot hand all of it through; which rows are silent, it can tell. On the piano notes (256 rows,
-    width 256) an autoencoder's held-back loss was .72 after 200 steps with it, .82 after 460
-    without.
+    cannot hand all of it through; which rows are silent, it can tell. Both answers are scaled, row
+    by row, by learnt numbers that start at a tenth, so that an untrained network says next to
+    nothing. On the piano notes (256 rows, width 256) an autoencoder's held-back loss was .75 after
+    80 steps with it (.92 without the small start), .82 after 460 without it.
 
     Shapes: `x (b, in_channels, *t)` -> `(b, out_channels, *t)`; the gains are for the first
     `out_channels` of `x`.
@@ -52,6 +54,7 @@ class InputGain(Pretrained, nn.Module):
             )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.net = net_t(in_channels=in_channels, out_channels=2 * out_channels, **kwargs)
+        self.scale = nn.Parameter(torch.full((2 * out_channels,), 0.1))
 
     def prepare(self, **cond: Any) -> dict[str, Any]:
         """Return the conditioning ready for many calls, as the network inside makes it."""
@@ -65,7 +68,8 @@ class InputGain(Pretrained, nn.Module):
             *args: As the network: `time`.
             **kwargs: As the network.
         """
-        gain, rest = self.net(x, *args, **kwargs).chunk(2, dim=1)
+        scale = self.scale.view(-1, *(1,) * (x.ndim - 2))
+        gain, rest = (self.net(x, *args, **kwargs) * scale).chunk(2, dim=1)
         out: Tensor = gain * x[:, : self.out_channels] + rest
         return out
 
