@@ -51,17 +51,19 @@ def networks(small: bool) -> list[Network]:
         plain = _of_recipe("waveform net of small_test.ini", waveform)
         others = [_of_recipe("MDCT net of the conditional recipe", LabelledConfig())]
         depth = len(plain.arguments["channels"])
+        name = plain.title
         text = {
             **README_TEXT,
             "embedding_features": 64,
             "cross_attentions": [0] * (depth - 2) + [1, 1],
         }
     else:
-        plain = Network("README's U-Net", README, [1, 2, 2**18], {}, {})
+        name = "U-Net of the README"
+        plain = Network(f"unconditional {name}", README, [1, 2, 2**18], {}, {})
         text, others = README_TEXT, []
     batch, channels, length = plain.shape
     guided = Network(
-        f"{plain.title}, embedding and guidance",
+        f"{name}, embedding and guidance",
         {**plain.arguments, **text},
         plain.shape,
         {"embedding": [batch, 64, text["embedding_features"]]},
@@ -69,7 +71,7 @@ def networks(small: bool) -> list[Network]:
         layers=True,
     )
     appended = Network(
-        f"{plain.title}, appended channels",
+        f"{name}, appended channels",
         plain.arguments,
         plain.shape,
         {"append_channels": [batch, channels, length]},

@@ -75,6 +75,8 @@ def main() -> None:
     options = options_of(__doc__.split("\n")[0], rounds=2)
     launcher = Launcher(options.upstream_python, options.alone)
     variants = chosen(MEMORY, launcher.names, options.variants)
+    if options.small and options.variants is None:  # compiling takes minutes
+        variants = [variant for variant in variants if not variant.compiled]
     figures: dict[str, Any] = {}
     table = []
     for device in options.device:

@@ -19,6 +19,7 @@ from _results import report
 from _sides import REFERENCE, SAMPLING, Launcher, chosen, options_of
 
 FEW = (REFERENCE.name, "eager", "compiled", "compiled, autocast bf16", "compiled, bf16 weights")
+SMALL = (REFERENCE.name, "eager", "autocast bf16", "bf16 weights")  # to compile takes a minute
 BF16 = "autocast bf16 or bf16 weights or compiled, autocast bf16 or compiled, bf16 weights"
 AIMS = {
     "cpu": {
@@ -60,8 +61,10 @@ def main() -> None:
         for network in wanted:
             if options.networks and not any(word in network.title for word in options.networks):
                 continue
-            names = options.variants or (FEW if network.layers else None)
-            variants = chosen(SAMPLING, launcher.names, names)
+            variants = chosen(SAMPLING, launcher.names, options.variants)
+            if options.variants is None and network is not wanted[0]:
+                few = SMALL if options.small else FEW
+                variants = [variant for variant in variants if variant.name in few]
             steps = 4 if options.small or device == "cuda" else 2
             one = compare(sides, network, variants, device, options.rounds, "sample", steps=steps)
             built = [name for name in sides if name not in one["refused"]]

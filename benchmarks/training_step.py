@@ -15,8 +15,9 @@ from _compare import HEAD, compare, explain, rows_of, verdicts
 from _floor import text_of_seconds
 from _networks import networks
 from _results import report
-from _sides import TRAINING, Launcher, chosen, options_of
+from _sides import REFERENCE, TRAINING, Launcher, chosen, options_of
 
+SMALL = (REFERENCE.name, "eager", "autocast bf16", "checkpointing")
 AIMS = {"time": [("eager or compiled", 0.7)], "above floor": [("eager or compiled", 0.5)]}
 
 
@@ -27,6 +28,8 @@ def main() -> None:
     sides = {name: launcher.start(name) for name in launcher.names}
     figures: dict[str, Any] = {"sides": {name: side.ask("about") for name, side in sides.items()}}
     variants = chosen(TRAINING, launcher.names, options.variants)
+    if options.small and options.variants is None:  # compiling takes minutes
+        variants = [variant for variant in variants if variant.name in SMALL]
     table = []
     for device in options.device:
         figures[device] = {}

@@ -38,6 +38,9 @@ DEMO = [
     ["examples/score_piano.py", "--run", "demo"],
 ]
 
+# Benchmarks that `bench` runs on small networks: the full ones take many minutes and 16 GB.
+SMALL = ("memory.py", "sampling_speed.py", "training_step.py")
+
 # The dependency groups of pyproject.toml each task needs beside the package with [train].
 GROUPS = {
     "demo": [],
@@ -282,7 +285,8 @@ def bench(arguments: list[str]) -> None:
         say("benchmarks/ holds no script yet")
     for script in scripts:
         say(f"benchmarks/{script.name}")
-        run([str(PYTHON), str(script), *arguments])
+        size = ["--small"] if script.name in SMALL else []
+        run([str(PYTHON), str(script), *size, *arguments])
 
 
 def setup(arguments: list[str]) -> None:

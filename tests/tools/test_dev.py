@@ -138,3 +138,14 @@ def test_the_readme_of_upstream_is_fetched_once_and_its_absence_is_told(dev, mon
 def test_ci_does_not_let_the_readme_of_upstream_be_left_out():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "UPSTREAM_README_REQUIRED=1 python3 tools/dev.py test" in script
+
+
+def test_the_small_benchmarks_are_scripts_with_a_small_setting(dev, monkeypatch):
+    commands = []
+    monkeypatch.setattr(dev, "run", lambda argv: commands.append(argv[1:]))
+    dev.bench([])
+    names = {Path(argv[0]).name: argv[1:] for argv in commands}
+    assert {name for name, arguments in names.items() if arguments} == set(dev.SMALL)
+    for name in dev.SMALL:
+        assert names[name] == ["--small"]
+        assert "options.small" in (ROOT / "benchmarks" / name).read_text(encoding="utf-8")
