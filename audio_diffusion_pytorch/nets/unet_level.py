@@ -20,6 +20,12 @@ from audio_diffusion_pytorch.nn import (
     Upsample,
     conv_nd,
 )
+from audio_diffusion_pytorch.nn.layout import (
+    as_laid_out,
+    is_channels_last,
+    prefers_channels_last,
+    to_channels_last,
+)
 
 
 class LevelShape(NamedTuple):
@@ -107,6 +113,7 @@ class UNetLevel(nn.Module):
     ) -> None:
         super().__init__()
         dim, channels, factor = shared.dim, level.channels, level.factor
+        self.channels, self.factor = channels, factor
         self.gradient_checkpointing = False
         self.down = Downsample(dim, in_channels, channels, factor)
         self.items_down = _items(level, shared)
@@ -128,13 +135,17 @@ class UNetLevel(nn.Module):
             nn.init.zeros_(self.up.conv.bias)
 
     def descend(self, x: Tensor, cond: Conditions) -> Tensor:
-        """Shorten, then run the items of the way down."""
-        return self._run(self.items_down, self.down(x), cond)
+        """Shorten, then run the items of the way down, in the layout that is faster there."""
+        positions = x.numel() // x.shape[1] // self.factor ** (x.ndim - 2)
+        if prefers_channels_last(x, self.channels, positions):
+            return self._run(self.items_down, self.down(to_channels_last(x)), cond)
+        return self._run(self.items_down, self.down(x).contiguous(), cond)
 
     def ascend(self, x: Tensor, skip: Tensor, cond: Conditions) -> Tensor:
         """Run the items of the way up, lengthen, and merge with the skip connection."""
-        x = self.up(self._run(self.items_up, x, cond))
-        skip = self.adapter(skip)
+        x = self._run(self.items_up, x, cond)
+        x = self.up(to_channels_last(x) if is_channels_last(skip) else x)
+        x, skip = as_laid_out(x, like=skip), self.adapter(skip)
         features = () if isinstance(self.merge, MergeCat) else (cond.features,)
         out: Tensor = self.merge(skip, x, *features)
         return out

@@ -2,11 +2,64 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layout import is_channels_last
+
+
+class Conv1d(nn.Conv1d):
+    """`nn.Conv1d` that runs channels-last signals as they are, by a flat two-dimensional one.
+
+    torch has no channels-last form of the one-dimensional convolution: it would copy its input.
+    Shapes: `(b, in_channels, t) -> (b, out_channels, t')`, laid out as the input.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not is_channels_last(input) or isinstance(self.padding, str):
+            return super().forward(input)
+        return convolve_rows(
+            input, self.weight, self.bias, self.stride[0], self.padding[0], self.dilation[0]
+        )
+
+
+_KNOWN = (Conv1d, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.GroupNorm, nn.Linear)
+
+
+def untouched(*modules: nn.Module) -> bool:
+    """Whether these are torch's own modules with nothing hung on them.
+
+    Only then may a shortcut use their weights without calling them: a wrapper (an adapter of low
+    rank, a parametrisation) or a hook would not notice.
+    """
+    return all(
+        type(module) in _KNOWN
+        and not module._forward_hooks
+        and not module._forward_pre_hooks
+        and not module._backward_hooks
+        and not module._backward_pre_hooks
+        for module in modules
+    )
+
+
+def convolve_rows(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+) -> Tensor:
+    """Convolve a channels-last `x (b, c, t)` by `weight (o, c, k)`; the result is channels-last."""
+    out = F.conv2d(
+        x.unsqueeze(2), weight.unsqueeze(2), bias, (1, stride), (0, padding), (1, dilation)
+    )
+    return out.squeeze(2)
+
+
 _CONVOLUTIONS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
-    1: nn.Conv1d,
+    1: Conv1d,
     2: nn.Conv2d,
     3: nn.Conv3d,
 }
@@ -38,11 +91,20 @@ class Downsample(nn.Module):
 
     def __init__(self, dim: int, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__()
+        self.factor = factor
         self.conv = conv_nd(dim, in_channels, out_channels, factor, stride=factor)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(x)
-        return out
+        shortcut = self.factor > 1 and x.ndim == 3 and is_channels_last(x) and untouched(self.conv)
+        if not shortcut or x.shape[-1] % self.factor:
+            out: Tensor = self.conv(x)
+            return out
+        # Kernels that do not overlap: `factor` positions are one position of so many channels,
+        # which is a view. Half the time of the strided convolution backward.
+        batch, channels, length = x.shape
+        wide = x.transpose(1, 2).reshape(batch, length // self.factor, self.factor * channels)
+        weight = self.conv.weight.transpose(1, 2).flatten(1)
+        return convolve_rows(wide.transpose(1, 2), weight.unsqueeze(-1), self.conv.bias)
 
 
 class Upsample(nn.Module):
@@ -58,7 +120,37 @@ class Upsample(nn.Module):
         self.conv = conv_nd(dim, in_channels, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.factor > 1:
-            x = F.interpolate(x, scale_factor=float(self.factor), mode="nearest")
-        out: Tensor = self.conv(x)
+        if self.factor == 1:
+            out: Tensor = self.conv(x)
+            return out
+        if x.ndim == 3 and is_channels_last(x) and untouched(self.conv):
+            return upsample_by_phases(x, self.conv.weight, self.conv.bias, self.factor)
+        x = F.interpolate(x, scale_factor=float(self.factor), mode="nearest")
+        out = self.conv(x)
         return out
+
+
+def upsample_by_phases(x: Tensor, weight: Tensor, bias: Tensor | None, factor: int) -> Tensor:
+    """Repeat each position `factor` times and convolve by width 3, without ever repeating.
+
+    Of the three positions under a kernel at most two are different before the repetition, so a
+    convolution of width 2 over `x`, whose weights are sums of the given ones, gives all `factor`
+    outputs of a position at once: two thirds of the products, and no long signal in between. From
+    32 channels and 65536 positions to 8 and 262144: 0.6 ms against 2.3, and 6.6 channels first.
+
+    Shapes: `x (b, c, t)` channels last, `weight (o, c, 3)` -> `(b, o, t * factor)` channels last;
+    `factor` at least 2.
+    """
+    left, middle, right = weight.unbind(2)
+    whole, none = left + middle + right, torch.zeros_like(left)
+    inner = factor - 2
+    # Row i of the result sees positions i - 1 and i, and holds the last phase of position i - 1,
+    # then all but the last of position i: the rows behind one another are the signal, with
+    # one phase too many before it and all but the last of a position behind it.
+    before = torch.cat([left + middle, left, *[none] * inner])
+    here = torch.cat([right, middle + right, *[whole] * inner])
+    repeated = None if bias is None else bias.repeat(factor)
+    rows = convolve_rows(x, torch.stack([before, here], dim=2), repeated, padding=1)
+    batch, _, length = x.shape
+    signal = rows.transpose(1, 2).reshape(batch, (length + 1) * factor, -1)
+    return signal[:, 1 : 1 + length * factor].transpose(1, 2)

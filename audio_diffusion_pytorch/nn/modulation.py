@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import conv_nd
+from .layout import as_laid_out, from_rows, is_channels_last, over_channels, rows_of_channels
 
 
 class Modulation(nn.Module):
@@ -24,12 +25,29 @@ class Modulation(nn.Module):
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         vectors: Tensor = self.to_scale_shift(F.silu(features))
-        scale, shift = vectors.reshape(*vectors.shape, *(1,) * (x.ndim - 2)).chunk(2, dim=1)
+        scale, shift = vectors.chunk(2, dim=1)
+        scale = 1 + scale
+        if is_channels_last(x):
+            return _modulate_channels_last(x, scale, shift)
         # Written out over axis 1: F.layer_norm would need two transposed copies, which take
         # longer than the norm itself.
         centred = x - x.mean(dim=1, keepdim=True)
         gain = torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + 1e-6)
-        return torch.addcmul(shift, centred * gain, 1 + scale)
+        if torch.is_grad_enabled():
+            centred = centred * gain
+        else:
+            centred.mul_(gain)
+        return torch.addcmul(over_channels(shift, x), centred, over_channels(scale, x))
+
+
+def _modulate_channels_last(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    tokens, channels = x.movedim(1, -1), x.shape[1:2]
+    scale, shift = scale.to(x.dtype), shift.to(x.dtype)
+    if len(scale) == 1:  # one pass, as the weights of the norm
+        return F.layer_norm(tokens, channels, scale[0], shift[0], 1e-6).movedim(-1, 1)
+    normed = F.layer_norm(tokens, channels, eps=1e-6).movedim(-1, 1)
+    rows, scale, shift = rows_of_channels(normed, scale, shift)
+    return from_rows(torch.addcmul(shift, rows, scale), x)
 
 
 class MergeModulate(nn.Module):
@@ -45,8 +63,16 @@ class MergeModulate(nn.Module):
         self.to_scale = nn.Linear(num_features, channels)
 
     def forward(self, skip: Tensor, branch: Tensor, features: Tensor) -> Tensor:
-        scale: Tensor = self.to_scale(F.silu(features))
-        return skip + scale.reshape(*scale.shape, *(1,) * (skip.ndim - 2)) * branch
+        return _add_scaled(skip, self.to_scale(F.silu(features)), branch)
+
+
+def _add_scaled(x: Tensor, scale: Tensor, y: Tensor) -> Tensor:
+    """Return `x + scale * y` in one pass, for `x, y (b, c, *t)` and `scale (b, c)`."""
+    if not (is_channels_last(x) and is_channels_last(y)):
+        return torch.addcmul(x, over_channels(scale, x), y)
+    rows, long_scale = rows_of_channels(y, scale)
+    (others,) = rows_of_channels(x)
+    return from_rows(torch.addcmul(others, long_scale, rows), x)
 
 
 class MergeGated(nn.Module):
@@ -65,8 +91,7 @@ class MergeGated(nn.Module):
         nn.init.zeros_(self.to_gain.bias)
 
     def forward(self, skip: Tensor, branch: Tensor, features: Tensor) -> Tensor:
-        gain: Tensor = self.to_gain(F.silu(features))
-        return torch.addcmul(branch, gain.reshape(*gain.shape, *(1,) * (skip.ndim - 2)), skip)
+        return _add_scaled(branch, self.to_gain(F.silu(features)), skip)
 
 
 class MergeCat(nn.Module):
@@ -95,5 +120,5 @@ class InjectChannels(nn.Module):
         self.conv = conv_nd(dim, channels + context_channels, channels, 1)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        out: Tensor = self.conv(torch.cat([x, context], dim=1)) + x
+        out: Tensor = self.conv(torch.cat([x, as_laid_out(context, like=x)], dim=1)) + x
         return out

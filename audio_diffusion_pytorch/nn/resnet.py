@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import conv_nd
+from .norm_conv import norm_silu_conv
 
 
 class ConvBlock(nn.Module):
     """Group normalisation, SiLU, convolution; the length stays for an odd `kernel_size`.
 
-    Shapes: `(b, in_channels, *t) -> (b, out_channels, *t)`.
+    For the backward pass only the input is kept: what lies between norm and convolution is
+    computed again, which costs less than reading it back from memory that was given away.
+
+    Shapes: `(b, in_channels, *t) -> (b, out_channels, *t)`; `plus`, of the shape of the result,
+    is added to it.
 
     Raises:
         ValueError: if `groups` does not divide `in_channels`, or `kernel_size` is even.
@@ -32,13 +35,8 @@ class ConvBlock(nn.Module):
         self.norm = nn.GroupNorm(groups, in_channels)
         self.conv = conv_nd(dim, in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        norm = self.norm
-        # Not `norm(x)`: nn.GroupNorm refuses groups of a single value, which the innermost level
-        # of a short input can have; there the result is the bias.
-        x = torch.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
-        out: Tensor = self.conv(F.silu(x))
-        return out
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        return norm_silu_conv(x, self.norm, self.conv, plus)
 
 
 class ResnetBlock(nn.Module):
@@ -57,5 +55,5 @@ class ResnetBlock(nn.Module):
         self.shortcut = nn.Identity() if same else conv_nd(dim, in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.block2(self.block1(x)) + self.shortcut(x)
+        out: Tensor = self.block2(self.block1(x), self.shortcut(x))
         return out
