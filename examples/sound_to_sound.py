@@ -1,4 +1,8 @@
-"""Settings of the models that are led by a sound: the upsampler and the vocoder."""
+"""Settings of the models that are led by a sound: the upsampler and the vocoder.
+
+Their network answers with gains for its noisy input (`GainPlugin`): most numbers of a spectrum are
+next to nothing, and of these it only has to pass the noise on, at the right scale.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from typing import Literal
 
 from recipe import PIANO, Config, ModelConfig, SampleConfig, build_model
 
-from audio_diffusion_pytorch import DiffusionUpsampler, DiffusionVocoder
+from audio_diffusion_pytorch import DiffusionUpsampler, DiffusionVocoder, UNetV0
+from audio_diffusion_pytorch.nets import GainPlugin
 from audio_diffusion_pytorch.training import DataConfig
 
 
@@ -20,6 +25,7 @@ class UpsamplerModelConfig(ModelConfig):
     """
 
     bins: int = 1024
+    channels: tuple[int, ...] = (384, 384)
     factor: int = 4
 
 
@@ -39,8 +45,12 @@ def build_upsampler(config: UpsamplerConfig) -> DiffusionUpsampler:
     Raises:
         ValueError: Settings of the model that do not go together.
     """
-    factor = config.model.factor
-    return build_model(config, model_t=DiffusionUpsampler, upsample_factor=factor)
+    return build_model(
+        config,
+        model_t=DiffusionUpsampler,
+        net_t=GainPlugin(UNetV0),
+        upsample_factor=config.model.factor,
+    )
 
 
 @dataclass
@@ -54,6 +64,7 @@ class VocoderModelConfig(ModelConfig):
     """
 
     bins: int = 1024
+    channels: tuple[int, ...] = (384, 384)
     mels: int = 80
     frame: int = 1024
     hop: int = 256
@@ -78,6 +89,7 @@ def build_vocoder(config: VocoderConfig) -> DiffusionVocoder:
     return build_model(
         config,
         model_t=DiffusionVocoder,
+        net_t=GainPlugin(UNetV0),
         mel_channels=config.model.mels,
         mel_n_fft=config.model.frame,
         mel_hop_length=config.model.hop,
