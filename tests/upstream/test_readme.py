@@ -104,9 +104,10 @@ def test_every_number_that_the_fast_run_replaces_is_on_the_page():
     assert not missing
 
 
-@pytest.mark.parametrize(
-    "reduced", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["reduced", "full"]
-)
+FULL = pytest.param(False, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+
+
+@pytest.mark.parametrize("reduced", [pytest.param(True, id="reduced"), FULL])
 @pytest.mark.parametrize("title", BLOCKS)
 def test_block_runs(title, reduced, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
