@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ COPYING = (
 )
 STATUS = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
+MARGIN = 2**20  # the kernel counts pages in batches
 
 
 class Flops(TorchDispatchMode):
@@ -129,8 +131,11 @@ def peak_of(call: Callable[[], object], device: torch.device) -> dict[str, Any]:
     """Return how many bytes more than before were in use at the worst moment of a call.
 
     On CUDA these are the bytes of torch's allocator. On a CPU they are resident bytes of this
-    process, so whatever a library takes for itself counts too: on Linux the peak since its counter
-    was reset, elsewhere what raises the peak of the process.
+    process, so whatever a library takes for itself counts too: on Linux by the kernel's mark of the
+    highest so far, which is reset before; elsewhere by how much the peak of the process rises.
+
+    Raises:
+        RuntimeError: If the system cannot tell, as an earlier peak was higher.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -139,15 +144,19 @@ def peak_of(call: Callable[[], object], device: torch.device) -> dict[str, Any]:
         call()
         torch.cuda.synchronize(device)
         return {"bytes": torch.cuda.max_memory_allocated(device) - before, "how": "cuda allocator"}
-    try:
-        RESET.write_text("5")  # the peak starts anew at what is resident now
-    except OSError:
-        before = _process_peak()
-        call()
-        return {"bytes": _process_peak() - before, "how": "peak of the process"}
-    before = _status("VmRSS")
+    if STATUS.exists():
+        with contextlib.suppress(OSError):
+            RESET.write_text("5")  # the mark falls to what is resident now
+        before, mark, peak_now = _status("VmRSS"), _status("VmHWM"), partial(_status, "VmHWM")
+        how = "resident, by the kernel's mark"
+    else:
+        before = mark = _process_peak()
+        peak_now, how = _process_peak, "rise of the peak of the process"
     call()
-    return {"bytes": _status("VmHWM") - before, "how": "resident peak"}
+    peak = peak_now()
+    if peak <= mark and mark - before > MARGIN:
+        raise RuntimeError("this system does not reset the peak memory, and an earlier was higher")
+    return {"bytes": peak - before, "how": how}
 
 
 def _status(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -31,6 +32,10 @@ def machine() -> dict[str, Any]:
     return {
         "date": datetime.date.today().isoformat(),
         "machine": platform.machine(),
+        "cpu": processor(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),  # such as AVX512
+        "amx": amx(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -38,6 +43,20 @@ def machine() -> dict[str, Any]:
         "git": git_revision(ROOT),
         **versions(),
     }
+
+
+def processor() -> str:
+    """Return the name of the CPU, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def amx() -> bool:
+    """Return whether this CPU has units for products of bf16 matrices."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -71,7 +90,9 @@ def report(name: str, head: Sequence[str], rows: Sequence[Sequence[str]], figure
     print(table(head, rows))
     print(
         f"{about['date']}: {about['cores']} cores, {about['threads']} threads, "
-        f"{about['machine']}, Python {about['python']}, torch {about['torch']}"
+        f"{about['cpu']} ({about['vectors']}{', AMX' * about['amx']}), "
+        + (f"{about['cuda']}, " if about["cuda"] else "")
+        + f"Python {about['python']}, torch {about['torch']}"
     )
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"

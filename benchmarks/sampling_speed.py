@@ -15,7 +15,7 @@ from typing import Any
 
 from _compare import HEAD, compare, explain, floor_of, rows_of, verdicts
 from _networks import networks
-from _results import report
+from _results import amx, report
 from _sides import REFERENCE, SAMPLING, Launcher, chosen, options_of
 
 FEW = (REFERENCE.name, "eager", "compiled", "compiled, autocast bf16", "compiled, bf16 weights")
@@ -23,7 +23,7 @@ SMALL = (REFERENCE.name, "eager", "autocast bf16", "bf16 weights")  # to compile
 BF16 = "autocast bf16 or bf16 weights or compiled, autocast bf16 or compiled, bf16 weights"
 AIMS = {
     "cpu": {
-        "time": [("eager", 0.75), ("compiled", 0.6), (BF16, 0.3)],
+        "time": [("eager", 0.75), ("compiled", 0.6), *([(BF16, 0.3)] if amx() else [])],
         "above floor": [("eager", 0.5), ("compiled", 0.5)],
     },
     "cuda": {"time": [("compiled, autocast bf16 or compiled, bf16 weights", 0.25)]},
