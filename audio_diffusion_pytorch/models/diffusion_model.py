@@ -45,7 +45,8 @@ class DiffusionModel(Pretrained, nn.Module):
             objective trains (an objective that has a `denoiser` and is no `VDiffusion`). Both take
             `sampler_solver`.
         loss_fn: `(prediction, target) -> scalar`, in place of the objective's own; the default,
-            torch's `mse_loss`, leaves that as it is.
+            torch's `mse_loss`, leaves that as it is. An integer in this place is `dim`, which
+            stood here in 0.1.3.
         dim: Axes after the channels: 1 audio or latents, 2 spectrograms.
         autoencoder: The space to diffuse in, such as `MDCT(128)`; frozen here. None is raw audio.
         normalizer: Scales that space; by default a `LatentNormalizer` where there is an
@@ -63,7 +64,7 @@ class DiffusionModel(Pretrained, nn.Module):
         net_t: Callable[..., nn.Module],
         diffusion_t: Callable[..., nn.Module] = VDiffusion,
         sampler_t: Callable[..., nn.Module] | None = VSampler,
-        loss_fn: Callable[..., Tensor] | None = F.mse_loss,
+        loss_fn: Callable[..., Tensor] | int | None = F.mse_loss,
         dim: int = 1,
         *,
         autoencoder: Autoencoder | None = None,
@@ -73,11 +74,8 @@ class DiffusionModel(Pretrained, nn.Module):
         super().__init__()
         diffusion_arguments, kwargs = split_prefix("diffusion_", kwargs)
         sampler_arguments, kwargs = split_prefix("sampler_", kwargs)
-        if loss_fn is not None and not callable(loss_fn):
-            raise ValueError(
-                f"loss_fn must be a function (prediction, target) -> loss, got {loss_fn!r}: if "
-                "that was meant for dim, pass it by name, dim=..."
-            )
+        if isinstance(loss_fn, int):  # release 0.1.3 had `dim` in this place
+            dim, loss_fn = loss_fn, None
         if loss_fn not in (None, F.mse_loss):
             diffusion_arguments["loss_fn"] = loss_fn
         with naming_arguments("", kwargs):

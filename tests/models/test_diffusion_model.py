@@ -321,8 +321,13 @@ def test_a_loss_function_is_upstreams_default_or_acts():
         model = DiffusionModel(UNetV0, **asked, **small)
         losses.append(model(x, generator=torch.Generator().manual_seed(2)))
     assert losses[0] == losses[1] != losses[2]
-    with pytest.raises(ValueError, match="by name, dim="):
-        DiffusionModel(UNetV0, VDiffusion, VSampler, 2, **small)
+
+
+def test_dim_may_stand_fourth_as_it_did_in_the_release():
+    small = {"in_channels": 1, "channels": [8], "factors": [1], "items": [1]}
+    model = DiffusionModel(UNetV0, VDiffusion, VSampler, 2, **small)
+    assert model.dim == model.net.dim == 2
+    assert model(torch.zeros(1, 1, 8, 8)).isfinite()
 
 
 def test_a_misspelt_argument_is_named_as_it_was_written():

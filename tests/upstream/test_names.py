@@ -125,10 +125,10 @@ def test_defaults_that_upstream_shared_are_fresh_objects_of_the_same_kind():
         assert first is not second
 
 
-def test_a_dim_by_position_is_refused_in_one_line():
-    """Where `dim` stood in the release, `loss_fn` stands since: a number there is no loss."""
-    with pytest.raises(ValueError, match=r"pass it by name, dim="):
-        adp.DiffusionModel(adp.UNetV0, adp.VDiffusion, adp.VSampler, 2)
+def test_a_dim_by_position_is_taken_where_the_release_had_it():
+    """`loss_fn` stands there since: a number is no loss."""
+    small = {"in_channels": 1, "channels": [8], "factors": [1], "items": [1]}
+    assert adp.DiffusionModel(adp.UNetV0, adp.VDiffusion, adp.VSampler, 2, **small).net.dim == 2
 
 
 def test_an_attribute_of_the_root_is_a_module_without_another_import():
