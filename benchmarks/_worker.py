@@ -120,7 +120,7 @@ class Worker:
             if checkpointing:
                 first(model.net, "set_gradient_checkpointing")(True)
             if compiled:
-                compile_net(model.net)
+                compile_net(model)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self.views[name] = View(model, dtype, precision == "autocast")
         return {}
@@ -278,12 +278,14 @@ def first(net: nn.Module, method: str) -> Any:
     return next(getattr(module, method) for module in net.modules() if hasattr(module, method))
 
 
-def compile_net(net: nn.Module) -> None:
-    """Compile block by block where the network offers it, else as a whole."""
-    if any(hasattr(module, "compile_blocks") for module in net.modules()):
-        first(net, "compile_blocks")()
+def compile_net(model: nn.Module) -> None:
+    """Compile as the library offers it: block by block, or by the model; else the whole network."""
+    if any(hasattr(module, "compile_blocks") for module in model.modules()):
+        first(model, "compile_blocks")()
+    elif type(model).compile is not nn.Module.compile:
+        model.compile()
     else:
-        net.compile()
+        model.net.compile()
 
 
 def with_net(model: nn.Module, net: Any) -> nn.Module:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from _networks import Network, networks
 from _sides import Launcher, SideError, Variant
-from _worker import Worker, answers, with_net
+from _worker import Worker, answers, compile_net, with_net
 from torch import nn
 
 TINY = Network(
@@ -106,6 +106,30 @@ def test_an_error_is_an_answer(worker):
     first, second = map(json.loads, answers(worker, iter(lines)))
     assert first == {"error": "KeyError", "reason": "'none'"}
     assert second["threads"] == torch.get_num_threads()
+
+
+def test_compiling_is_left_to_whoever_offers_it():
+    asked = []
+
+    class Blocks(nn.Module):
+        def compile_blocks(self):
+            asked.append("blocks")
+
+    class Own(nn.Module):
+        def compile(self):
+            asked.append("model")
+
+    class Whole(nn.Module):
+        def compile(self):
+            asked.append("network")
+
+    plain, own = nn.Module(), Own()
+    plain.net, own.net = Whole(), Whole()
+    compile_net(own)
+    compile_net(plain)
+    own.net = nn.Sequential(Blocks())
+    compile_net(own)
+    assert asked == ["model", "network", "blocks"]
 
 
 def test_another_network_takes_the_place_of_one_that_cannot_be_copied():
