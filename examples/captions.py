@@ -144,9 +144,5 @@ def build_captioned(config: CaptionedConfig) -> DiffusionModel:
     )
 
 
-CAPTIONED: dict[str, Any] = {
-    "recipes": ("text_conditional",),
-    "schema": CaptionedConfig,
-    "build": lambda config, _: build_captioned(config),
-}
+CAPTIONED: dict[str, Any] = {"schema": CaptionedConfig, "build": build_captioned}
 """What `load_run` has to know of a run of `train_text_conditional.py`."""

@@ -46,25 +46,24 @@ def load_run(
     runs: str = "runs",
     device: str = "auto",
     *,
-    recipes: Sequence[str] = GENERATES,
     schema: type[Config] = Config,
-    build: Callable[[Any, tuple[int, ...]], DiffusionModel] = build_model,
+    build: Callable[[Any], DiffusionModel] | None = None,
 ) -> Trained:
     """Return a run with its averaged model.
 
     Args:
-        name: Its folder, its experiment, or None for the newest run of these recipes.
+        name: Its folder, its experiment, or None for the newest run of the recipe.
         runs: Where the runs are.
         device: Where the model should be.
-        recipes: The recipes whose runs will do, such as `["upsampler"]`.
-        schema: The settings of these recipes.
-        build: Returns their model, from the settings and the sizes of the label columns.
+        schema: The settings of the recipe, such as `UpsamplerConfig`; by default those of
+            `GENERATES`.
+        build: Returns its model from the settings, such as `build_upsampler`.
 
     Raises:
         FileNotFoundError: There is no such run, or no checkpoint in it.
         ValueError: The run is of another recipe, the checkpoint damaged or from another model.
     """
-    run = _find_run(name, runs, recipes)
+    run = _find_run(name, runs, GENERATES if schema is Config else (schema.recipe,))
     config = load_config(schema, run.config_path)
     weights = run.weights
     if not weights.is_file():
@@ -72,7 +71,7 @@ def load_run(
             f"there is no {weights}: the run has saved no checkpoint yet; name another with --run"
         )
     labels = LabelTable.from_dict(json.loads(run.labels_path.read_text("utf-8")))
-    model = build(config, labels.num_classes)
+    model = build_model(config, labels.num_classes) if build is None else build(config)
     try:
         state = load_file(weights)
     except SafetensorError as error:

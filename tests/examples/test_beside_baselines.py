@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 import yaml
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks processes")
 
@@ -40,6 +42,14 @@ RECIPES = {
         ["its caption", "another caption"],
         {"data.labels=none": "data.labels"},
     ),
+}
+
+LOADED = {
+    "train_upsampler.py": ("sound_to_sound", "UpsamplerConfig", "build_upsampler"),
+    "train_vocoder.py": ("sound_to_sound", "VocoderConfig", "build_vocoder"),
+    "train_diffusion_ae.py": ("codes_and_parts", "CodeConfig", "build_autoencoder"),
+    "train_autoregressive.py": ("codes_and_parts", "PartsConfig", "build_autoregressive"),
+    "train_text_conditional.py": ("captions", "CaptionedConfig", "build_captioned"),
 }
 
 
@@ -125,6 +135,23 @@ def test_other_scripts_name_it(answers, script):
     assert f"was trained by {script}" in told and told.count("\n") == 1
     told = answers["another"]["err"]
     assert "which another recipe made" in told and told.count("\n") == 1
+
+
+def test_its_run_can_be_loaded(answers, script, trained, import_example):
+    folder = run_of(answers["train"])
+    file, schema, build = LOADED[script]
+    module = import_example(file)
+    run = trained.load_run(
+        None,
+        str(folder.parent),
+        "cpu",
+        schema=getattr(module, schema),
+        build=getattr(module, build),
+    )
+    assert run.run.directory == folder and not run.model.training
+    saved = load_file(folder / "checkpoints" / "last.safetensors")
+    weights = run.model.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in saved.items())
 
 
 def test_bad_settings_are_one_line_and_leave_no_run(answers, script):

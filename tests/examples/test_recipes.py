@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -374,17 +376,24 @@ def test_the_score_of_a_model_that_knows_nothing_fails(run_many, small, tmp_path
     assert answers["score"]["code"] == 1
 
 
-def test_the_newest_run_of_the_right_recipe_is_taken(first, trained, tmp_path):
-    for second, recipe in enumerate(("unconditional", "class_conditional", "vocoder")):
-        folder = tmp_path / f"20200101-00000{second}_{recipe}"
+def test_the_newest_run_of_the_right_recipe_is_taken(first, recipe, trained, tmp_path):
+    @dataclass
+    class VocoderConfig(recipe.Config):
+        recipe: Literal["vocoder"] = "vocoder"
+
+    for second, name in enumerate(("unconditional", "class_conditional", "vocoder")):
+        folder = tmp_path / f"20200101-00000{second}_{name}"
         shutil.copytree(first.folder, folder)
         config = folder / "config.yaml"
-        text = config.read_text("utf-8").replace("recipe: unconditional", f"recipe: {recipe}")
+        text = config.read_text("utf-8").replace("recipe: unconditional", f"recipe: {name}")
         config.write_text(text, "utf-8")
     assert trained.load_run(None, str(tmp_path)).run.experiment == "class_conditional"
     shutil.rmtree(tmp_path / "20200101-000001_class_conditional" / "checkpoints")
     assert trained.load_run("", str(tmp_path)).run.experiment == "unconditional"
-    assert trained.load_run(None, str(tmp_path), recipes=["vocoder"]).run.experiment == "vocoder"
+    vocoder = {"schema": VocoderConfig, "build": recipe.build_model}
+    assert trained.load_run(None, str(tmp_path), **vocoder).run.experiment == "vocoder"
+    with pytest.raises(ValueError, match=r"takes a run of train_vocoder\.py"):
+        trained.load_run("unconditional", str(tmp_path), **vocoder)
     with pytest.raises(ValueError, match=r"vocoder was trained by train_vocoder\.py"):
         trained.load_run("vocoder", str(tmp_path))
 
