@@ -9,6 +9,7 @@ give the old names a load pre-hook, and say so in the changelog.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ def key_list(name: str) -> str:
 
 def main() -> None:
     """Write the lists."""
+    about = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=about).parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
         (FOLDER / f"{name}.txt").write_text(key_list(name), encoding="utf-8")

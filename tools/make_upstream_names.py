@@ -10,6 +10,7 @@ has every name, and every parameter in the same order with the same default.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import json
@@ -83,6 +84,8 @@ def signatures(module: Any) -> dict[str, list[str]]:
 
 def main() -> None:
     """Write the file."""
+    about = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=about).parse_args()
     record = {}
     for name in MODULES:
         module = importlib.import_module(name)
