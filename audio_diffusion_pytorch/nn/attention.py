@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from .conv import convolve_rows, untouched
 
+_BOTH = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+
 
 class Attention(nn.Module):
     """Pre-normalised residual attention over all positions of a signal.
@@ -88,12 +90,8 @@ def project(tokens: Tensor, linear: nn.Linear) -> Tensor:
     """
     full = tokens.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     many = tokens.shape[0] * tokens.shape[1] >= 64  # otherwise the weights are all the work
-    if full and many and tokens.device.type == "cpu" and _has_both() and untouched(linear):
+    if full and many and tokens.device.type == "cpu" and _BOTH and untouched(linear):
         weight = linear.weight.unsqueeze(-1)
         return convolve_rows(tokens.transpose(1, 2), weight, linear.bias).transpose(1, 2)
     out: Tensor = linear(tokens)
     return out
-
-
-def _has_both() -> bool:
-    return bool(torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available())

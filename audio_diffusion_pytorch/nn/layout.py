@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from math import prod
 
-import torch
 from torch import Tensor
 
 POSITIONS_PER_CHANNEL = 16
