@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,8 @@ from .unet_checks import (
 )
 from .unet_inputs import check_features, check_input, check_time, padded_contexts
 from .unet_keys import rename_upstream_keys
-from .unet_level import Conditions, ItemShape, LevelShape, UNetLevel
+from .unet_level import Conditions, ItemShape, LevelReady, LevelShape, UNetLevel
+from .unet_prepare import Prepared, check_prepared_alone, fitted, prepare
 from .unet_text import TokenInputs, Words, encode_text, resolve_tokens
 
 
@@ -181,6 +182,39 @@ class UNetV0(Pretrained, nn.Module):
         for level in self.levels:
             level.gradient_checkpointing = enabled
 
+    def prepare(self, **cond: Any) -> dict[str, Any]:
+        """Return conditions with everything computed that depends on neither signal nor time.
+
+        `net(x, time, **net.prepare(**cond))` says the same as `net(x, time, **cond)`. Over the
+        steps of a sampling, texts are encoded once, and so are the keys and values of the tokens,
+        the projections of the `channels`, and what `embedding_scale` stacks. Samplers do this by
+        themselves. In training mode, and where the conditions do not tell the batch size, nothing
+        is computed.
+
+        Args:
+            **cond: as `forward` takes them.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        return prepare(self, cond)
+
+    def compile_blocks(self, **options: Any) -> None:
+        """Compile the repeated item of each level once, in place; the first call then takes longer.
+
+        `torch.compile(net)` compiles every item anew. Here the items of a level, on the way down
+        and up, share one compiled code: the README's network of 42 items compiles 9. Copies and
+        pickles of the network are not compiled.
+
+        Args:
+            **options: As `torch.compile` takes them, such as `dynamic=True` for many lengths.
+
+        Raises:
+            FileNotFoundError: If the network is on a CPU and there is no C++ compiler.
+        """
+        for level in self.levels:
+            level.compile_items(**options)
+
     def encode_text(self, texts: Sequence[str]) -> EncodedText:
         """Return texts as `(embedding (b, n, f), mask (b, n))`, to be kept and passed as such.
 
@@ -210,6 +244,7 @@ class UNetV0(Pretrained, nn.Module):
         negative_embedding: Tensor | None = None,
         negative_embedding_mask: Tensor | None = None,
         generator: torch.Generator | None = None,
+        prepared: Prepared | None = None,
     ) -> Tensor:
         """Map `x (b, in_channels, *t)` to `(b, out_channels, *t)`, for any lengths `t`.
 
@@ -235,6 +270,7 @@ class UNetV0(Pretrained, nn.Module):
             negative_embedding: likewise, tokens `(b, n, embedding_features)` or `(1, ...)`.
             negative_embedding_mask: of the real tokens among them.
             generator: source of the random draws of label dropout and `embedding_mask_proba`.
+            prepared: what `prepare` made of tokens, texts and channels, in place of them.
 
         Raises:
             ValueError: if an argument is missing, of the wrong shape or of no use.
@@ -243,9 +279,6 @@ class UNetV0(Pretrained, nn.Module):
         batch, sizes = x.shape[0], x.shape[2:]
         multiple = prod(self.factors)
         padded = [-(-size // multiple) * multiple for size in sizes]
-        contexts = padded_contexts(
-            channels, self.context_channels, self.factors, batch, sizes, padded
-        )
         features = self._features(x, time, features, labels, generator)
         given = TokenInputs(
             text,
@@ -257,32 +290,50 @@ class UNetV0(Pretrained, nn.Module):
             negative_embedding,
             negative_embedding_mask,
         )
-        embedding, embedding_mask, scale = resolve_tokens(self, given, x, generator)
-        x = pad_to(x, padded)
+        if prepared is None:
+            contexts = padded_contexts(
+                channels, self.context_channels, self.factors, batch, sizes, padded
+            )
+            embedding, embedding_mask, scale = resolve_tokens(self, given, x, generator)
+            ready = None
+        else:
+            check_prepared_alone(given, channels)
+            ready, scale = fitted(prepared, self, batch, sizes, padded), prepared.scale
+            contexts = [None] * len(self.levels)
+        conditions = [
+            Conditions(features, embedding, embedding_mask, context) for context in contexts
+        ]
+        out = crop_to(self._run(pad_to(x, padded), conditions, ready, scale is not None), sizes)
         if scale is None:
-            return crop_to(self._run(x, features, embedding, embedding_mask, contexts), sizes)
-        contexts = [_twice(context) for context in contexts]
-        out = self._run(torch.cat([x, x]), _twice(features), embedding, embedding_mask, contexts)
-        conditional, unconditional = crop_to(out, sizes).chunk(2)
-        return unconditional + (conditional - unconditional) * scale
+            return out
+        conditional, unconditional = out.chunk(2)
+        return torch.lerp(unconditional, conditional, scale)
 
     def _run(
         self,
         x: Tensor,
-        features: Tensor | None,
-        embedding: Tensor | None,
-        embedding_mask: Tensor | None,
-        contexts: Sequence[Tensor | None],
+        conditions: Sequence[Conditions],
+        ready: Sequence[LevelReady] | None,
+        guided: bool,
     ) -> Tensor:
-        skips = []
-        conditions = [
-            Conditions(features, embedding, embedding_mask, context) for context in contexts
-        ]
-        for level, cond in zip(self.levels, conditions, strict=True):
+        """Run all levels; guided, double the batch where the tokens first tell the halves apart."""
+        skips, depths = [], len(self.levels)
+        parts = [None] * depths if ready is None else ready
+        steps = list(zip(self.levels, conditions, parts, strict=True))
+        attending = (i for i, level in enumerate(self.levels) if level.attends_to_tokens)
+        apart = next(attending, depths) if guided else depths
+        for depth, (level, cond, part) in enumerate(steps):
             skips.append(x)
-            x = level.descend(x, cond)
-        for level, cond in zip(reversed(self.levels), reversed(conditions), strict=True):
-            x = level.ascend(x, skips.pop(), cond)
+            if depth >= apart:
+                x = torch.cat([x, x]) if depth == apart else x
+                cond = cond._replace(features=_twice(cond.features))
+            x = level.descend(x, cond, part)
+        if guided and apart == depths:
+            x = torch.cat([x, x])
+        for level, cond, part in reversed(steps):
+            if guided:
+                cond = cond._replace(features=_twice(cond.features))
+            x = level.ascend(x, skips.pop(), cond, part)
         return x
 
     def _features(

@@ -75,6 +75,40 @@ def check_embedding(
         )
 
 
+def check_contexts(
+    shapes: Sequence[Sequence[int] | None],
+    widths: Sequence[int],
+    factors: Sequence[int],
+    batch: int,
+    sizes: Sequence[int],
+    padded: Sequence[int],
+) -> list[list[int] | None]:
+    """Return the lengths each level works on; None where it takes no context.
+
+    `sizes` are the lengths of the input, `padded` those the network works on. At a level that is
+    shorter by `f` a context `(b, widths[i], *t_i)` may have any length from `size / f`, rounded
+    up, to `padded / f`.
+    """
+    lengths: list[list[int] | None] = []
+    shorter = 1
+    for depth, (width, factor) in enumerate(zip(widths, factors, strict=True)):
+        shorter *= factor
+        if width == 0:
+            lengths.append(None)
+            continue
+        shape = shapes[depth] if depth < len(shapes) else None
+        least = [-(-size // shorter) for size in sizes]
+        most = [size // shorter for size in padded]
+        if shape is None or not _fits(shape, (batch, width), least, most):
+            came = "nothing" if shape is None else f"shape {tuple(shape)}"
+            raise ValueError(
+                f"channels[{depth}] must have shape {(batch, width, *least)}, got {came}: pass a "
+                "list with the context of each level"
+            )
+        lengths.append(most)
+    return lengths
+
+
 def padded_contexts(
     channels: Sequence[Tensor | None] | None,
     widths: Sequence[int],
@@ -83,35 +117,20 @@ def padded_contexts(
     sizes: Sequence[int],
     padded: Sequence[int],
 ) -> list[Tensor | None]:
-    """Return the context of each level, `(b, widths[i], *t_i)` or None, as long as the level.
-
-    `sizes` are the lengths of the input, `padded` those the network works on. At a level that is
-    shorter by `f` a context may have any length from `size / f`, rounded up, to `padded / f`.
-    """
-    contexts: list[Tensor | None] = []
-    shorter = 1
-    for depth, (width, factor) in enumerate(zip(widths, factors, strict=True)):
-        shorter *= factor
-        if width == 0:
-            contexts.append(None)
-            continue
-        context = channels[depth] if channels is not None and depth < len(channels) else None
-        least = [-(-size // shorter) for size in sizes]
-        most = [size // shorter for size in padded]
-        if context is None or not _fits(context, (batch, width), least, most):
-            came = "nothing" if context is None else f"shape {tuple(context.shape)}"
-            raise ValueError(
-                f"channels[{depth}] must have shape {(batch, width, *least)}, got {came}: pass a "
-                "list with the context of each level"
-            )
-        contexts.append(pad_to(context, most))
-    return contexts
+    """Return the context of each level, as long as the level; arguments as in `check_contexts`."""
+    given = [*(channels or []), *[None] * len(widths)]
+    shapes = [None if context is None else context.shape for context in given]
+    lengths = check_contexts(shapes, widths, factors, batch, sizes, padded)
+    return [
+        None if context is None or most is None else pad_to(context, most)
+        for context, most in zip(given, lengths, strict=False)
+    ]
 
 
 def _fits(
-    context: Tensor, head: tuple[int, int], least: Sequence[int], most: Sequence[int]
+    shape: Sequence[int], head: tuple[int, int], least: Sequence[int], most: Sequence[int]
 ) -> bool:
-    if context.ndim != 2 + len(least) or tuple(context.shape[:2]) != head:
+    if len(shape) != 2 + len(least) or tuple(shape[:2]) != head:
         return False
-    lengths = zip(least, context.shape[2:], most, strict=True)
+    lengths = zip(least, shape[2:], most, strict=True)
     return all(low <= length <= high for low, length, high in lengths)

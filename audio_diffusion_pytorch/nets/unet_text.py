@@ -166,7 +166,8 @@ def _negative_tokens(net: TokenParts, like: Tensor, given: TokenInputs) -> Encod
     if (text is not None or embedding is not None) and given.embedding_scale == 1.0:
         raise ValueError(
             "negative_text and negative_embedding act through embedding_scale, got 1: pass for "
-            "instance embedding_scale=3.0"
+            "instance embedding_scale=3.0, or for guidance= instead of them "
+            'null_cond={"text": [...]} or {"embedding": ...}'
         )
     if text is not None and not isinstance(text, str) and len(text) == 1:
         text = [*text] * len(like)

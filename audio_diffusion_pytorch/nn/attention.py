@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,22 @@ from torch import Tensor, nn
 from .conv import convolve_rows, untouched
 
 _BOTH = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+
+
+class Memory(NamedTuple):
+    """What attention needs of a context.
+
+    Attributes:
+        keys: `(b, heads, n, head_features)`.
+        values: Of the same shape.
+        mask: `(b, 1, 1, n)`, True at tokens that are seen; None: all are.
+        empty: `(b, 1, 1, 1)`, True at items without a single real token; None: there are none.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor | None
+    empty: Tensor | None
 
 
 class Attention(nn.Module):
@@ -20,7 +38,8 @@ class Attention(nn.Module):
 
     Shapes: `(b, channels, *t), context (b, n, context_features), mask (b, n) -> (b, channels, *t)`.
     `mask` is True at real tokens; padded ones have no effect at all, and an item without a single
-    real token is returned unchanged.
+    real token is returned unchanged. In place of both there may be a `memory` of them, by
+    `remember`.
 
     Args:
         channels: Channels of the signal.
@@ -53,30 +72,53 @@ class Attention(nn.Module):
         self.to_kv = nn.Linear(source, 2 * inner, bias=False)
         self.to_out = nn.Linear(inner, channels, bias=False)
 
+    def remember(self, context: Tensor, mask: Tensor | None = None) -> Memory:
+        """Return what attention needs of a context, for as many calls as see the same one.
+
+        Args:
+            context: Tokens `(b, n, context_features)`.
+            mask: `(b, n)` bool, True at real tokens.
+
+        Raises:
+            ValueError: If the tokens have other features.
+        """
+        if context.shape[-1] != self.norm_context.normalized_shape[0]:
+            raise ValueError(self._wanted(f"shape {tuple(context.shape)}"))
+        keys, values = project(self.norm_context(context), self.to_kv).chunk(2, dim=-1)
+        keys, values = self._split_heads(keys), self._split_heads(values)
+        if mask is None:
+            return Memory(keys, values, None, None)
+        empty = ~mask.any(dim=1)[:, None, None, None]
+        # A row without any token has no softmax: let it see all, then take its result away.
+        return Memory(keys, values, mask[:, None, None, :] | empty, empty)
+
     def forward(
-        self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        mask: Tensor | None = None,
+        *,
+        memory: Memory | None = None,
     ) -> Tensor:
         sequence = x.flatten(2).transpose(1, 2).contiguous()  # (b, n, c)
-        if self.context_features is None:
-            context = sequence
-        elif context is None or context.shape[-1] != self.context_features:
-            came = "nothing" if context is None else f"shape {tuple(context.shape)}"
-            raise ValueError(
-                f"cross attention needs a context of shape (b, n, {self.context_features}), "
-                f"got {came}: pass it as `embedding=`"
-            )
+        if memory is None:
+            if self.context_features is None:
+                context = sequence
+            elif context is None:
+                raise ValueError(self._wanted("nothing"))
+            memory = self.remember(context, mask)
         q = self._split_heads(project(self.norm(sequence), self.to_q))
-        keys, values = project(self.norm_context(context), self.to_kv).chunk(2, dim=-1)
-        k, v = self._split_heads(keys), self._split_heads(values)
-        if mask is None:
-            out = F.scaled_dot_product_attention(q, k, v)
-        else:
-            empty = ~mask.any(dim=1)[:, None, None, None]
-            # A row without any token has no softmax: let it see all, then take its result away.
-            out = F.scaled_dot_product_attention(q, k, v, mask[:, None, None, :] | empty)
-            out = out.masked_fill(empty, 0.0)
+        out = F.scaled_dot_product_attention(q, memory.keys, memory.values, memory.mask)
+        if memory.empty is not None:
+            out = out.masked_fill(memory.empty, 0.0)
         joined = project(out.transpose(1, 2).flatten(2), self.to_out)
         return x + joined.transpose(1, 2).reshape(x.shape)
+
+    def _wanted(self, came: str) -> str:
+        return (
+            f"cross attention needs a context of shape (b, n, {self.context_features}), "
+            f"got {came}: pass it as `embedding=`"
+        )
 
     def _split_heads(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (b, h, n, d)

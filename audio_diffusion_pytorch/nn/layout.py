@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from math import prod
 
+import torch
 from torch import Tensor
 
 POSITIONS_PER_CHANNEL = 16
@@ -45,6 +46,16 @@ def prefers_channels_last(x: Tensor, channels: int, positions: int) -> bool:
     chooses for itself.
     """
     return x.device.type == "cpu" and positions >= POSITIONS_PER_CHANNEL * channels
+
+
+def add_into(fresh: Tensor, other: Tensor) -> Tensor:
+    """Return the sum, in place of `fresh`, which nobody else holds, where no gradient is kept.
+
+    Under autocast the two may differ in format; then the sum is of the wider one.
+    """
+    if torch.is_grad_enabled() or fresh.dtype != other.dtype:
+        return fresh + other
+    return fresh.add_(other)
 
 
 def rows_of_channels(x: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:

@@ -6,8 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .conv import conv_nd
-from .layout import as_laid_out, from_rows, is_channels_last, over_channels, rows_of_channels
+from .conv import conv_nd, convolve
+from .layout import (
+    add_into,
+    as_laid_out,
+    from_rows,
+    is_channels_last,
+    over_channels,
+    rows_of_channels,
+)
 
 
 class Modulation(nn.Module):
@@ -112,13 +119,35 @@ class MergeCat(nn.Module):
 class InjectChannels(nn.Module):
     """Mixes context channels of the same length into a signal, residually.
 
-    Shapes: `(b, channels, *t), context (b, context_channels, *t) -> (b, channels, *t)`.
+    `y = x + conv([x, context])` with a convolution of width 1, taken apart into one of `x` and one
+    of the context: nothing is concatenated, and the second may be computed once by `project` and
+    passed as `projected` to many calls.
+
+    Shapes: `(b, channels, *t), context (b, context_channels, *t) -> (b, channels, *t)`; a batch
+    that is several times as large as the context's meets it again and again.
     """
 
     def __init__(self, dim: int, channels: int, context_channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.conv = conv_nd(dim, channels + context_channels, channels, 1)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        out: Tensor = self.conv(torch.cat([x, as_laid_out(context, like=x)], dim=1)) + x
-        return out
+    def project(self, context: Tensor) -> Tensor:
+        """Return the part of the result that depends on the context alone, without the bias."""
+        return convolve(context, self.conv.weight[:, self.channels :])
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, *, projected: Tensor | None = None
+    ) -> Tensor:
+        if projected is None:
+            if context is None:
+                raise ValueError(
+                    f"a context of {self.conv.in_channels - self.channels} channels is missing: "
+                    "pass it as `channels=`"
+                )
+            projected = self.project(as_laid_out(context, like=x))
+        out = convolve(x, self.conv.weight[:, : self.channels], self.conv.bias)
+        out, projected = add_into(out, x), as_laid_out(projected, like=x)
+        if len(projected) == len(x):
+            return add_into(out, projected)
+        return add_into(out.unflatten(0, (-1, len(projected))), projected).flatten(0, 1)

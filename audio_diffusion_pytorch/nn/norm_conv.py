@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv import untouched
-from .layout import as_laid_out, from_rows, is_channels_last, rows_of_channels
+from .layout import add_into, as_laid_out, from_rows, is_channels_last, rows_of_channels
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _CONVOLVE = {4: F.conv2d, 5: F.conv3d}
@@ -44,12 +44,7 @@ def norm_silu_conv(
     """
     if not (torch.is_grad_enabled() and untouched(norm, conv) and _remembering_pays(x, conv)):
         out: Tensor = conv(norm_silu(x, norm))
-        if plus is None:
-            return out
-        # Under autocast the two may differ in format. With gradients, a sum in place into what
-        # may be a view would cost more than it saves.
-        in_place = out.dtype == plus.dtype and not torch.is_grad_enabled()
-        return out.add_(plus) if in_place else out + plus
+        return out if plus is None else add_into(out, plus)
     flat = x.ndim == 3
     out = _NormSiluConv.apply(  # type: ignore[no-untyped-call]
         x.unsqueeze(2) if flat else x,
