@@ -165,6 +165,8 @@ class PretrainedText(Recorded, nn.Module):
 def fetch(load: Callable[..., Any], name: str) -> Any:
     """Return what `load(name, local_files_only=)` gives: from this machine, else from the hub.
 
+    The name may come from a file of a stranger's: loaders run no code that lies beside a model.
+
     Raises:
         FileNotFoundError: If neither has it.
         ImportError: If the transformers library is missing.
@@ -194,13 +196,17 @@ def fetch(load: Callable[..., Any], name: str) -> Any:
 def _load_config(name: str, *, local_files_only: bool) -> Any:
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(name, local_files_only=local_files_only)
+    return AutoConfig.from_pretrained(
+        name, local_files_only=local_files_only, trust_remote_code=False
+    )
 
 
 def _load_tokenizer(name: str, *, local_files_only: bool) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(name, local_files_only=local_files_only)
+    return AutoTokenizer.from_pretrained(
+        name, local_files_only=local_files_only, trust_remote_code=False
+    )
 
 
 def _twins(module: nn.Module, prefix: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -20,6 +20,7 @@ from .names import name_of
 
 RECORD = "_made_of"  # the attribute that holds the arguments an object was made with
 _LARGEST_TENSOR = 4096  # values; weights belong in the weights
+_MOST_VALUES, _DEEPEST = 100_000, 64  # of one argument; more are data, and not what a model is
 _PLAIN = (type(None), bool, int, float, str)
 
 Described = Any  # null, bool, int, float, str, lists and dicts of them
@@ -32,11 +33,16 @@ def describe(value: Any) -> Described:
     name, `$object` with the arguments it was made with, `$partial`, `$tuple`, `$dict` (keys that
     are no words), `$dtype`, `$tensor`, `$float` (infinite or no number). Whatever cannot be
     described becomes `$unknown` with the reason; it has to be given when the file is loaded.
+
+    It is called while models are being built: whatever the value is, nothing is raised, nothing is
+    walked but lists, tuples and dicts, and of these no more than a description should hold.
     """
     try:
-        return _describe(value)
-    except Unknown as error:
+        return _Walk().describe(value)
+    except _EndlessError as error:
         return unknown(type(value), str(error))
+    except RecursionError:
+        return unknown(type(value), _EndlessError.reason)
 
 
 def unknown(kind: type, reason: str) -> Described:
@@ -50,11 +56,12 @@ def describe_call(make: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     Arguments of a `*name` are under `*`, with those before them.
     """
     call = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
-    signature = inspect.signature(call)
     own = (None,) if isinstance(make, type) else ()
     try:
+        signature = inspect.signature(call)
         bound = signature.bind(*own, *args, **kwargs)
-    except TypeError:  # the call will say so itself; a copy is made without arguments
+    except (TypeError, ValueError):
+        # The call will say so itself; a copy is made without arguments; C has no signature.
         return {}
     given = set(bound.arguments)
     bound.apply_defaults()
@@ -94,49 +101,127 @@ def find_unknown(tree: Described, path: str = "") -> list[tuple[str, str, str]]:
     return [found for place, item in places for found in find_unknown(item, place)]
 
 
-def _describe(value: Any) -> Described:
-    if type(value) in _PLAIN:
-        if isinstance(value, float) and not math.isfinite(value):
-            return {"$float": str(value)}
-        return value
-    if isinstance(value, partial):
-        return {
-            "$partial": describe(value.func),
-            "args": [describe(item) for item in value.args],
-            "keywords": {key: describe(item) for key, item in value.keywords.items()},
-        }
-    if isinstance(value, type | FunctionType | BuiltinFunctionType | MethodType):
-        return _describe_callable(value)
-    if isinstance(value, torch.dtype):
-        return {"$dtype": str(value).removeprefix("torch.")}
-    if isinstance(value, Enum):
-        return _object(value, {"*": [describe(value.value)]})
-    if isinstance(value, torch.device):
-        raise Unknown("a device is chosen when a model is loaded")
-    if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-        return _describe_tensor(value)
-    record = getattr(value, "__dict__", {}).get(RECORD)
-    if record is not None:
-        return _object(value, record)
-    if isinstance(value, np.generic):
-        return describe(value.item())
-    if isinstance(value, tuple):
+class _EndlessError(Exception):
+    """A value holds itself, or more than a description should hold."""
+
+    reason = f"it holds itself, over {_MOST_VALUES} values, or is nested over {_DEEPEST} deep"
+
+    def __init__(self) -> None:
+        super().__init__(self.reason)
+
+
+class _Walk:
+    """One walk through a value and what is in it."""
+
+    def __init__(self) -> None:
+        self.around: set[int] = set()  # what the value at hand is in
+        self.count = 0
+
+    def describe(self, value: Any) -> Described:
+        """Return plain data, or the note why there is none.
+
+        Raises:
+            _EndlessError: If the whole cannot be described: it is endless.
+        """
+        self.count += 1
+        if self.count > _MOST_VALUES:
+            raise _EndlessError
+        if type(value) in _PLAIN:
+            return _describe_plain(value)
+        if id(value) in self.around or len(self.around) >= _DEEPEST:
+            raise _EndlessError
+        self.around.add(id(value))
+        try:
+            return self._describe(value)
+        except (_EndlessError, RecursionError):
+            raise
+        except Unknown as error:
+            return unknown(type(value), str(error))
+        except Exception as error:  # of a stranger's properties and operators: anything
+            return unknown(type(value), f"looking at it raises {type(error).__name__}")
+        finally:
+            self.around.discard(id(value))
+
+    def _describe(self, value: Any) -> Described:
+        if isinstance(value, partial):
+            return {
+                "$partial": self.describe(value.func),
+                "args": self._each(value.args),
+                "keywords": self._named(value.keywords),
+            }
+        if isinstance(value, type | FunctionType | BuiltinFunctionType | MethodType):
+            return _describe_callable(value)
+        if isinstance(value, torch.dtype):
+            return {"$dtype": str(value).removeprefix("torch.")}
+        if isinstance(value, Enum):
+            return _object(value, {"*": [self.describe(value.value)]})
+        if isinstance(value, torch.device):
+            raise Unknown("a device is chosen when a model is loaded")
+        if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+            return _describe_tensor(value)
+        record = getattr(value, "__dict__", {}).get(RECORD)
+        if record is not None:
+            return _object(value, record)
+        if isinstance(value, np.generic):
+            return self.describe(value.item())
+        for kind in (str, int, float):
+            if isinstance(value, kind):  # a subclass; its own __str__ may say anything
+                return _describe_plain(_BASE_VALUE[kind](value))
+        if isinstance(value, tuple | list | dict) and not isinstance(value, nn.Module):
+            return self._describe_container(value)
+        if type(value).__module__.partition(".")[0] == "omegaconf":
+            if type(value).__name__ == "ListConfig":
+                return self._each(value)
+            if type(value).__name__ == "DictConfig":
+                return self._describe_mapping(value.items())
+        return self._describe_object(value)
+
+    def _each(self, values: Iterable[Any]) -> list[Described]:
+        return [self.describe(item) for item in values]
+
+    def _named(self, values: Mapping[str, Any]) -> dict[str, Described]:
+        return {key: self.describe(item) for key, item in values.items()}
+
+    def _describe_container(self, value: Any) -> Described:
+        # What the base class holds: subclasses may make their items up as they are asked for.
+        if isinstance(value, list):
+            return self._each(list.__iter__(value))
+        if isinstance(value, dict):
+            return self._describe_mapping(dict.items(value))
         names = getattr(value, "_fields", None)
         if names is not None:
-            return _object(value, {name: describe(getattr(value, name)) for name in names})
-        return {"$tuple": [describe(item) for item in value]}
-    if not isinstance(value, nn.Module):
-        if isinstance(value, Mapping):
-            return _describe_mapping(value)
-        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | range):
-            return [describe(item) for item in value]
-    return _describe_object(value)
+            return _object(value, self._named({name: getattr(value, name) for name in names}))
+        return {"$tuple": self._each(tuple.__iter__(value))}
+
+    def _describe_mapping(self, items: Iterable[tuple[Any, Any]]) -> Described:
+        described = [[self.describe(key), self.describe(item)] for key, item in items]
+        if all(isinstance(key, str) and not key.startswith("$") for key, _ in described):
+            return {key: item for key, item in described}  # noqa: C416  for the type checker
+        return {"$dict": described}
+
+    def _describe_object(self, value: Any) -> Described:
+        if dataclasses.is_dataclass(value):
+            names = [field.name for field in dataclasses.fields(value) if field.init]
+            return _object(value, self._named({name: getattr(value, name) for name in names}))
+        if type(value) is nn.Sequential:
+            return _object(value, {"*": self._each(value)})
+        arguments, check = guess_arguments(value)
+        described = self._named(arguments)
+        check()
+        return _object(value, described)
 
 
-def _describe_mapping(value: Mapping[Any, Any]) -> Described:
-    if all(isinstance(key, str) and not key.startswith("$") for key in value):
-        return {key: describe(item) for key, item in value.items()}
-    return {"$dict": [[describe(key), describe(item)] for key, item in value.items()]}
+_BASE_VALUE: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
+
+
+def _describe_plain(value: Any) -> Described:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    return value
 
 
 def _describe_callable(value: Any) -> Described:
@@ -151,6 +236,8 @@ def _describe_callable(value: Any) -> Described:
 def _describe_tensor(value: Tensor) -> Described:
     if value.is_meta or value.numel() > _LARGEST_TENSOR or value.is_complex():
         raise Unknown(f"a tensor of {value.numel()} values belongs in the weights, as a buffer")
+    if value.layout is not torch.strided or value.is_quantized:
+        raise Unknown("a sparse or quantized tensor belongs in the weights, as a buffer")
     exact = value.detach().cpu()
     if exact.is_floating_point():
         exact = exact.double()
@@ -160,19 +247,9 @@ def _describe_tensor(value: Tensor) -> Described:
 
 
 def _finite(values: Any) -> Any:
-    return [_finite(item) for item in values] if isinstance(values, list) else describe(values)
-
-
-def _describe_object(value: Any) -> Described:
-    if dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value) if field.init]
-        return _object(value, {name: describe(getattr(value, name)) for name in names})
-    if type(value) is nn.Sequential:
-        return _object(value, {"*": [describe(module) for module in value]})
-    arguments, check = guess_arguments(value)
-    described = {name: describe(item) for name, item in arguments.items()}
-    check()
-    return _object(value, described)
+    if isinstance(values, list):
+        return [_finite(item) for item in values]
+    return _describe_plain(values)
 
 
 def _object(value: Any, arguments: Described) -> Described:

@@ -69,8 +69,6 @@ def load_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     state, metadata = load_tensors(folder / WEIGHTS)
     within = json.loads(metadata["config"]) if "config" in metadata else None
     config = _read_config(folder / CONFIG, within)
-    for alias, key in json.loads(metadata.get("aliases", "{}")).items():
-        state[alias] = state[key]
     return config, state
 
 
@@ -98,6 +96,8 @@ def words_about(content: Mapping[str, Any]) -> dict[str, str]:
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a safetensors file, on the CPU, and its words.
 
+    What `save_folder` wrote once for several names is there under each of them.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged.
@@ -108,8 +108,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            words = file.metadata() or {}
+        # Another maker's word of this name may be anything.
+        aliases = json.loads(words.get("aliases", "{}")) if _MARK in words else {}
+        return state | {alias: state[key] for alias, key in aliases.items()}, words
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}): copy or download it once more, or save the model again"
         ) from error

@@ -50,6 +50,9 @@ def _no_check() -> None:
 
 
 def _remedy(kind: type) -> str:
+    homes = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    if homes & {"transformers", "tokenizers"}:  # more than its arguments: what it has learnt
+        return "a ready-made part of the transformers library is not saved, only the name of one"
     return f"its arguments are not recorded: make it by recorded({kind.__name__})(...)"
 
 

@@ -10,8 +10,10 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 _OWN = "audio_diffusion_pytorch"
-# Modules whose classes and functions a file may name. Nothing here reads, writes or runs what it
-# is told to when it is called with arguments from a file.
+# Modules whose classes and functions a file may name. Nothing here writes, or runs what it is told
+# to, when it is called with arguments from a file. What a file can make happen at most is that a
+# pretrained text model of a name that it gives is downloaded, when the first text or the width of
+# a token is asked for, or at once where it is to be trained; code beside such a model is not run.
 _PARTS = (
     *(
         f"{_OWN}.{folder}"
@@ -33,6 +35,11 @@ _PARTS = (
     "torch.nn.modules",
     "torch.nn.functional",
 )
+# Those of them that go to the hub or to files as soon as they are called.
+_REFUSED = {
+    "a_unet": ("T5Embedder", "TextConditioningPlugin"),
+    _OWN: ("load_archisound",),
+}
 _DOORS = (_OWN, "torch.nn")  # packages that hold such parts under a shorter name
 
 
@@ -69,9 +76,10 @@ def is_own(part: type) -> bool:
 
 
 def may_be_named(name: str) -> bool:
-    """Return whether the module of a name is one that a file may name."""
-    module = name.partition(":")[0]
-    return module in _DOORS or _inside(module)
+    """Return whether a name is one that a file may hold, as far as can be told without a look."""
+    module, _, qualname = name.partition(":")
+    refused = set(_REFUSED.get(module.partition(".")[0], ())) & set(qualname.split("."))
+    return not refused and (module in _DOORS or _inside(module))
 
 
 def find(name: str, trusted: Sequence[Any] = ()) -> Any:

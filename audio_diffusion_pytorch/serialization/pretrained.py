@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -100,8 +101,12 @@ class Pretrained(Recorded):
         missing = find_unknown(_content(self)["arguments"])
         if missing:
             lines = "; ".join(f"{path} ({kind}: {reason})" for path, kind, reason in missing)
+            # Arguments of a `*name` have no name to give them by.
+            heads = dict.fromkeys(re.split(r"[.\[]", path)[0] for path, _, _ in missing)
+            words = " and ".join(f"{head}=" for head in heads if head != "*") or "it"
             warnings.warn(
-                f"config.json cannot hold {lines}: give it to from_pretrained again", stacklevel=2
+                f"config.json cannot hold {lines}: pass {words} to from_pretrained again",
+                stacklevel=2,
             )
         folder = Path(folder).expanduser()
         save_folder(folder, _content(self), _state_of(self))

@@ -148,7 +148,8 @@ def _prefixes(tensors: State, size: int) -> list[str]:
         steps = [f"{step}." for step in key.split(".")[:-1]]
         counts.update(["", *accumulate(steps)])
     shared = [place for place, count in counts.items() if 4 * count >= size]
-    return sorted(shared, key=lambda place: ("ema" not in place, len(place)))
+    # Whole words: "semantic." and "schema." are no averages.
+    return sorted(shared, key=lambda place: ("ema" not in re.split(r"[._]", place), len(place)))
 
 
 def _below(tensors: State, prefix: str) -> State:

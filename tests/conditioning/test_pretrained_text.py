@@ -1,9 +1,11 @@
 """Pretrained text encoders: loaded late, kept out of the weights, and what they answer."""
 
 import copy
+import json
 import pickle
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -213,6 +215,26 @@ def test_what_is_on_disk_is_never_asked_of_the_hub(t5_folder, monkeypatch):
     )
     T5Text(t5_folder)(TEXTS)
     assert asked == [{"local_files_only": True}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "ask"),
+    [
+        ("AutoConfig", "config.json", lambda encoder: encoder.embedding_features),
+        ("AutoTokenizer", "tokenizer_config.json", lambda encoder: encoder(TEXTS)),
+    ],
+)
+def test_code_beside_a_model_is_not_run(kind, file, ask, t5_folder, monkeypatch):
+    folder, trace = Path(t5_folder), Path(t5_folder, "trace")
+    (folder / "code.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
+    entry = ["code.Own", None] if kind == "AutoTokenizer" else "code.Own"
+    changes = {"auto_map": {kind: entry}, "model_type": "own", "tokenizer_class": "Own"}
+    config = json.loads((folder / file).read_text()) | changes
+    (folder / file).write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # nor is anybody asked whether to
+    with pytest.raises(FileNotFoundError, match="neither a folder or a downloaded model"):
+        ask(T5Text(t5_folder))
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize("sizes", [{"max_length": 0}, {"cache_size": -1}])

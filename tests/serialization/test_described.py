@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from typing import NamedTuple
@@ -193,6 +194,11 @@ def test_what_cannot_be_described_says_why(value, reason):
         "audio_diffusion_pytorch.models.archisound:json.loads",
         "audio_diffusion_pytorch:version",
         "torch.nn.functionalities:x",
+        "a_unet:T5Embedder",
+        "a_unet.blocks:T5Embedder",
+        "a_unet.blocks:T5Embedder.forward",
+        "a_unet:TextConditioningPlugin",
+        "audio_diffusion_pytorch.models:load_archisound",
     ],
 )
 @pytest.mark.parametrize("kind", ["$class", "$function", "$object"])
@@ -235,3 +241,119 @@ def test_recorded_classes_make_what_they_make():
     part = recorded(nn.Dropout)(0.25)
     assert type(part) is nn.Dropout and part.p == 0.25
     assert through_json(part).p == 0.25
+
+
+def test_what_goes_to_the_hub_when_it_is_made_may_be_handed_over():
+    a_unet = pytest.importorskip("a_unet")
+    assert find("a_unet.blocks:T5Embedder", [a_unet.T5Embedder]) is a_unet.T5Embedder
+
+
+class Word(str):
+    def __str__(self):
+        return "another"
+
+
+class Count(int):
+    pass
+
+
+class Share(float):
+    pass
+
+
+def test_subclasses_of_plain_values_are_their_values():
+    described = describe([Word("x"), Count(3), Share(0.5), Share("inf"), {Word("key"): True}])
+    assert json.loads(json.dumps(described)) == ["x", 3, 0.5, {"$float": "inf"}, {"key": True}]
+    assert [type(item) for item in described[:3]] == [str, int, float]
+
+
+class Lazy(Sequence):
+    """A sequence of a dataset's: each item costs something, and they do not end."""
+
+    asked = 0
+
+    def __init__(self, *files):
+        self.files = files
+
+    def __len__(self):
+        return 10**9
+
+    def __getitem__(self, index):
+        Lazy.asked += 1
+        raise OSError("the disk is gone")
+
+
+class LazyList(list):
+    def __iter__(self):
+        raise OSError("the disk is gone")
+
+
+class Sly:
+    """An object that answers no question."""
+
+    def __getattribute__(self, name):
+        raise OSError(name)
+
+
+def around_itself():
+    knot = [1]
+    knot += [knot, knot]
+    return knot
+
+
+def doubled():
+    pairs = []
+    for _ in range(40):  # 2 ** 40 values if it is walked
+        pairs = [pairs, pairs]
+    return pairs
+
+
+def deep():
+    nest = []
+    for _ in range(10_000):
+        nest = [nest]
+    return nest
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (around_itself, "holds itself"),
+        (lambda: {"a": around_itself()}, "holds itself"),
+        (doubled, "values"),
+        (deep, "nested"),
+        (lambda: [0] * 10**6, "values"),
+        (Lazy, "not recorded"),
+        (Sly, "raises OSError"),
+        (lambda: torch.eye(3).to_sparse(), "sparse"),
+    ],
+    ids=["itself", "within", "doubled", "deep", "long", "lazy", "sly", "sparse"],
+)
+def test_recording_breaks_and_slows_no_constructor(make, reason):
+    value = make()
+    made = Noted(value)
+    assert made.seen[0] is value and Lazy.asked == 0
+    [(path, _, why)] = find_unknown(made.__dict__["_made_of"])
+    assert reason in why and path.startswith("first") and "\n" not in why
+
+
+def test_what_a_list_holds_is_recorded_not_what_it_says_it_holds():
+    assert describe(LazyList([1, 2])) == [1, 2]
+
+
+def test_a_value_that_is_in_two_places_is_described_twice():
+    shared = [1.0]
+    assert through_json([shared, shared, {"a": shared}]) == [[1.0], [1.0], {"a": [1.0]}]
+
+
+def test_lists_of_a_settings_library_are_lists():
+    class ListConfig(Sequence):
+        __module__ = "omegaconf.listconfig"
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return (8, 16)[index]
+
+    assert describe(ListConfig()) == [8, 16]

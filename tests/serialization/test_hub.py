@@ -36,7 +36,7 @@ def test_a_model_on_the_hub(hub, small_model, same_answers, tmp_path):
     same_answers(model, DiffusionModel.from_pretrained("someone/piano", revision="v1"))
     [(name, revision, patterns)] = hub.asked
     assert (name, revision) == ("someone/piano", "v1")
-    assert {"*.json", "*.safetensors"} <= set(patterns) and "*.py" not in patterns
+    assert set(patterns) == {"config.json", "model.safetensors"}
 
 
 def test_a_local_folder_comes_first(hub, small_model, tmp_path, monkeypatch):
@@ -55,11 +55,29 @@ def test_neither_here_nor_there(hub):
 
 @pytest.mark.parametrize(
     "name",
-    ["/no/such/folder", "./model", "a/b/c", "~/nowhere_at_all", ".hidden", Path("someone/piano")],
+    [
+        "/no/such/folder",
+        "./model",
+        "a/b/c",
+        "~/nowhere_at_all",
+        ".hidden",
+        "piano",
+        "someone/piano/",
+        "someone/..",
+        "söme/piano",
+        Path("someone/piano"),
+    ],
 )
 def test_what_can_only_be_a_folder_is_not_asked_for(name, hub):
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*owner/name") as caught:
         find_folder(name)
+    assert not hub.asked and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".ckpt", ".bin", ".pth", ".PT"])
+def test_a_file_of_weights_is_not_asked_for(suffix, hub):
+    with pytest.raises(FileNotFoundError, match="there is no file checkpoints/last"):
+        DiffusionModel.from_pretrained(f"checkpoints/last{suffix}")
     assert not hub.asked
 
 

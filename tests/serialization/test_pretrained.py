@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from audio_diffusion_pytorch import DiffusionModel, UNetV0, UniformDistribution, VDiffusion
+from audio_diffusion_pytorch.conditioning import T5Text
 from audio_diffusion_pytorch.diffusion import (
     DPMpp2M,
     FlowDiffusion,
@@ -26,7 +27,13 @@ from audio_diffusion_pytorch.diffusion import (
     OptimalTransport,
     Stratified,
 )
-from audio_diffusion_pytorch.serialization import Pretrained, files, recorded
+from audio_diffusion_pytorch.serialization import (
+    Pretrained,
+    files,
+    load_upstream_weights,
+    read_checkpoint,
+    recorded,
+)
 
 
 class OwnModel(DiffusionModel):
@@ -196,7 +203,8 @@ def test_what_cannot_be_described_is_said_when_saved_and_when_loaded(
         return own_loss(prediction, target)
 
     model = small_model(loss_fn=loss)
-    with pytest.warns(UserWarning, match="config.json cannot hold loss_fn .*no name"):
+    said = "config.json cannot hold loss_fn .*no name.*: pass loss_fn= to from_pretrained again"
+    with pytest.warns(UserWarning, match=said):
         model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"what loss_fn was .*from_pretrained\(\.\.\., loss_fn="):
         DiffusionModel.from_pretrained(tmp_path)
@@ -335,8 +343,38 @@ def test_layers_that_share_a_weight_are_saved_once(tmp_path):
     }  # fmt: skip
     loaded = Tied.from_pretrained(tmp_path, trusted=[Tied])
     assert loaded.other.weight is loaded.one.weight
-    for key, value in model.state_dict().items():
-        assert torch.equal(loaded.state_dict()[key], value)
+    single = Tied.from_pretrained(tmp_path / "model.safetensors", trusted=[Tied])
+    raw = Tied(3)
+    assert load_upstream_weights(raw, tmp_path / "model.safetensors").misfits == 0
+    for again in (loaded, single, raw):
+        for key, value in model.state_dict().items():
+            assert torch.equal(again.state_dict()[key], value)
+
+    tensors = load_file(tmp_path / "model.safetensors")
+    for aliases in ('{"other.weight": "none"}', "{", "[1]"):
+        words = {"audio_diffusion_pytorch": "1", "aliases": aliases}
+        save_file(tensors, tmp_path / "odd.safetensors", words)
+        with pytest.raises(ValueError, match=r"odd.safetensors is damaged"):
+            read_checkpoint(tmp_path / "odd.safetensors")
+
+
+def test_a_ready_made_text_encoder_is_passed_again(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "d_kv": 4, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    config = transformers.T5Config(vocab_size=384, **sizes)
+    text = T5Text((transformers.ByT5Tokenizer(), transformers.T5EncoderModel(config)))
+    arguments = {"channels": [8], "factors": [2], "items": [1], "cross_attentions": [1]}
+    arguments |= {"attention_heads": 2, "attention_features": 4}
+    net = UNetV0(dim=1, in_channels=1, text_encoder=text, use_text_conditioning=True, **arguments)
+    with pytest.warns(UserWarning, match="pass text_encoder= to from_pretrained") as caught:
+        net.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"from_pretrained\(\.\.\., text_encoder=") as refused:
+        UNetV0.from_pretrained(tmp_path)
+    assert "recorded(" not in f"{caught[0].message} {refused.value}"
+    loaded = UNetV0.from_pretrained(tmp_path, text_encoder=text)
+    x, time = torch.randn(1, 1, 8), torch.rand(1)
+    assert torch.equal(loaded(x, time, text=["a"]), net(x, time, text=["a"]))
 
 
 def test_what_is_no_tensor_is_refused(tmp_path):

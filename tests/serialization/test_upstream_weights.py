@@ -65,6 +65,19 @@ def test_weights_are_found(layout, upstream, tmp_path):
     torch.testing.assert_close(made, figures["sample"], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("other", ["semantic", "schema", "the.emanation", "mnemata"])
+def test_averaged_weights_are_told_by_the_whole_word(other):
+    model = nn.Linear(2, 2)
+    raw, averaged = nn.Linear(2, 2).state_dict(), nn.Linear(2, 2).state_dict()
+    both = {f"{other}.{key}": value + 1 for key, value in raw.items()}
+    plain = {f"net.{key}": value for key, value in raw.items()}
+    assert load_upstream_weights(model, both | plain).prefix == "net."
+    for name in ("a_long_name.ema.", "model_ema."):
+        found = {f"{name}{key}": value for key, value in averaged.items()}
+        assert load_upstream_weights(model, both | plain | found).prefix == name
+    assert torch.equal(model.weight, averaged["weight"])
+
+
 def test_a_prefix_may_be_asked_for(upstream):
     arguments, state, _ = upstream
     model = DiffusionModel(UNetV0, **arguments)
