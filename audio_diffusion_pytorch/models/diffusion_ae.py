@@ -172,6 +172,17 @@ class DiffusionAE(DiffusionModel):
             )
         return made[..., :wanted]
 
+    def generate(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ARG002  of any call
+        """Refuse: there are no latents; `decode` makes the sound of some.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "DiffusionAE.generate has no latents to make the sound of: call "
+            "decode(latent, num_steps=...)"
+        )
+
     def to_space(self, x: Tensor) -> Tensor:
         """Return what the diffusion works on, of audio `(b, c, t)`: by the adapter, if any."""
         if self.adapter is None:

@@ -14,6 +14,7 @@ from audio_diffusion_pytorch.diffusion.autoregressive import ARVDiffusion, ARVSa
 from .diffusion_model import DiffusionModel
 from .edit_parts import frame_of
 from .joining import join
+from .parts import evaluating
 
 
 class DiffusionAR(DiffusionModel):
@@ -68,7 +69,7 @@ class DiffusionAR(DiffusionModel):
             use_modulation=False,
             **kwargs,
         )
-        self.channels = in_channels  # of the signal: the network has one more
+        self._audio_channels = in_channels  # of the signal: the network has one more
         self.length, self.num_splits, self.split_length = length, num_splits, split
 
     def forward(self, x: Tensor, *args: Any, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
@@ -115,16 +116,12 @@ class DiffusionAR(DiffusionModel):
         """
         if generator is not None:
             kwargs["generator"] = generator
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             if start is None:
                 made = self.sampler(num_items, num_chunks, num_steps, None, show_progress, **kwargs)
                 return self.from_space(made)
             walk = (num_items, num_chunks, num_steps, show_progress)
             return self._continue(start, *walk, **kwargs)
-        finally:
-            self.train(training)
 
     def _continue(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from inspect import signature
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.autoencoders.latents import LatentNormalizer
-from audio_diffusion_pytorch.diffusion.guidance import ClassifierFreeGuidance
 from audio_diffusion_pytorch.diffusion.noise import BrownianNoise, GaussianNoise
 from audio_diffusion_pytorch.diffusion.objectives import VDiffusion
 from audio_diffusion_pytorch.diffusion.samplers import VSampler
@@ -27,7 +26,7 @@ from audio_diffusion_pytorch.protocols import (
 from audio_diffusion_pytorch.serialization import Pretrained
 
 from .one_network import save_network_once
-from .parts import make_sampler, naming_arguments, split_prefix
+from .parts import evaluating, frame_mask, guided, make_sampler, naming_arguments, split_prefix
 
 
 class DiffusionModel(Pretrained, nn.Module):
@@ -85,7 +84,8 @@ class DiffusionModel(Pretrained, nn.Module):
         with naming_arguments("sampler_", sampler_arguments):
             self.sampler = make_sampler(sampler_t, self.net, self.diffusion, sampler_arguments)
         self.dim = dim
-        self.channels: int | None = kwargs.get("in_channels")
+        # Not `channels`: a subclass written for 0.1.3 may call something of its own so.
+        self._audio_channels: int | None = kwargs.get("in_channels")
         if autoencoder is not None and normalizer is None:
             normalizer = LatentNormalizer(autoencoder.latent_channels)
         self.autoencoder = autoencoder
@@ -111,7 +111,7 @@ class DiffusionModel(Pretrained, nn.Module):
         z = self.to_space(x)
         if mask is not None:
             if self.autoencoder is not None and mask.shape[-1] == x.shape[-1]:
-                mask = _frame_mask(mask, z.shape[-1], self.autoencoder.downsample_factor)
+                mask = frame_mask(mask, z.shape[-1], self.autoencoder.downsample_factor)
             kwargs["mask"] = mask
         loss: Tensor = self.diffusion(z, *args, **kwargs)
         return loss
@@ -130,13 +130,9 @@ class DiffusionModel(Pretrained, nn.Module):
         if self._takes_noise() and (generator := kwargs.pop("generator", None)) is not None:
             path = self._path(generator, kwargs.get("constraint"))
             kwargs |= {} if path is None or "noise" in kwargs else {"noise": path}
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             clean: Tensor = self.sampler(*args, **kwargs)
             return self.from_space(clean)
-        finally:
-            self.train(training)
 
     def generate(
         self,
@@ -232,9 +228,9 @@ class DiffusionModel(Pretrained, nn.Module):
                 f"model.sample(noise, num_steps) with noise of shape ({axes})"
             )
         if self.autoencoder is None:
-            if self.channels is None:
+            if self._audio_channels is None:
                 raise ValueError("the number of channels is unknown: pass in_channels to the model")
-            return num_items, self.channels, length
+            return num_items, self._audio_channels, length
         frames = -(-length // self.autoencoder.downsample_factor)
         return num_items, self.autoencoder.latent_channels, frames
 
@@ -279,41 +275,3 @@ class DiffusionModel(Pretrained, nn.Module):
             self.normalizer.fit(
                 x if autoencoder is None else autoencoder.encode(x) for x in batches
             )
-
-
-def guided(guidance: float | Guidance, cond: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the sampler needs for guidance: nothing for scale 1.
-
-    Raises:
-        ValueError: If a scale has no labels, no text and no null condition to work on.
-    """
-    null = cond.get("null_cond")
-    if null is None:
-        null = _without(cond)
-    if isinstance(guidance, int | float):
-        if guidance == 1.0:
-            return {}
-        if null is None:
-            raise ValueError(
-                f"guidance {guidance:g} needs labels or text to follow, got none: pass labels, "
-                "text or guidance=1"
-            )
-        guidance = ClassifierFreeGuidance(guidance)
-    return {"guidance": guidance, "null_cond": null}
-
-
-def _without(cond: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the labels and texts that stand for none at all, for those that are given."""
-    null: dict[str, Any] = {}
-    if cond.get("labels") is not None:
-        null["labels"] = torch.full_like(cond["labels"], -1)
-    if cond.get("text") is not None:
-        null["text"] = [None]
-    return null or None
-
-
-def _frame_mask(mask: Tensor, frames: int, hop: int) -> Tensor:
-    """Return which frames of `hop` samples hold any real one: `(b, 1, t)` -> `(b, 1, frames)`."""
-    padded = torch.nn.functional.pad(mask, (0, frames * hop - mask.shape[-1]))
-    blocks: Tensor = padded.unflatten(-1, (frames, hop))
-    return blocks.amax(-1)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Generator, Tensor
 
 from audio_diffusion_pytorch.diffusion import GaussianNoise
 from audio_diffusion_pytorch.diffusion.samplers.walk import times_of
 from audio_diffusion_pytorch.protocols import Denoiser, Grid, Guidance, NoiseSchedule, Solver
 
-from .diffusion_model import DiffusionModel, guided
+from .diffusion_model import DiffusionModel
+from .parts import guided
 
 
 class Walk(NamedTuple):
@@ -60,18 +59,6 @@ def model_walk(
     return Walk(denoiser, times, solver, method.schedule, GaussianNoise(generator))
 
 
-@contextmanager
-def evaluating(model: DiffusionModel) -> Iterator[None]:
-    """Put a model into evaluation mode for a while, without gradients."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
-
-
 def encode_audio(model: DiffusionModel, audio: Tensor) -> Tensor:
     """Return the audio in the model's space, on its device.
 
@@ -84,9 +71,10 @@ def encode_audio(model: DiffusionModel, audio: Tensor) -> Tensor:
             f"editing takes audio (b, c, t) of floats and a model with dim=1, got "
             f"{tuple(audio.shape)} of {audio.dtype} and dim={model.dim}"
         )
-    if model.autoencoder is None and model.channels not in (None, audio.shape[1]):
+    channels = model._audio_channels
+    if model.autoencoder is None and channels not in (None, audio.shape[1]):
         raise ValueError(
-            f"the model makes {model.channels} channels, got audio of {audio.shape[1]}: mix it "
+            f"the model makes {channels} channels, got audio of {audio.shape[1]}: mix it "
             "down or repeat it"
         )
     return model.to_space(audio.to(next(model.parameters(), audio)))

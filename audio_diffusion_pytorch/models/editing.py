@@ -26,9 +26,10 @@ from audio_diffusion_pytorch.diffusion import vary as vary_signal
 from audio_diffusion_pytorch.ops.random import randn_like
 from audio_diffusion_pytorch.protocols import Grid, Guidance, Solver
 
-from .diffusion_model import DiffusionModel, guided
-from .edit_parts import check_mask, encode_audio, evaluating, frame_of, model_walk, span_frames
+from .diffusion_model import DiffusionModel
+from .edit_parts import check_mask, encode_audio, frame_of, model_walk, span_frames
 from .joining import join
+from .parts import evaluating, guided
 
 
 def inpaint(

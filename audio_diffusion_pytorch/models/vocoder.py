@@ -179,10 +179,21 @@ class DiffusionVocoder(DiffusionModel):
         kwargs = repeat_items(kwargs, *((head[0], prod(head[1:])) if head else (1, 1)))
         if times is not None:
             kwargs["times"] = times
-        sounds = self.generate(
-            len(flat), length, num_steps, generator=generator, append_channels=flat, **kwargs
+        sounds = DiffusionModel.generate(  # a subclass may call something of its own `generate`
+            self, len(flat), length, num_steps, generator=generator, append_channels=flat, **kwargs
         )
         return sounds.reshape(*head, length)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ARG002  of any call
+        """Refuse: there is no spectrogram; `sample` makes the sound of one.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "DiffusionVocoder.generate has no spectrogram to make the sound of: call "
+            "sample(spectrogram, num_steps=...)"
+        )
 
     def _flat(self, spectrogram: Tensor, length: int) -> Tensor:
         """Return the signal beside a sound of `length` samples: `(n, bands, frames)` drawn out."""

@@ -385,6 +385,30 @@ def test_conditions_nest_and_are_batched():
 
 
 @pytest.mark.parametrize(
+    ("words", "null", "wanted"),
+    [
+        ([None, None], [None], [None] * 4),
+        ([None], [None], [None] * 2),
+        (["oboe", None], [None], ["oboe", None, None, None]),
+        ([None, None], ["", "hiss"], [None, None, "", "hiss"]),
+        ((None, None), (None,), [None] * 4),
+    ],
+)
+def test_texts_that_are_missing_are_batched_too(words, null, wanted):
+    seen = {}
+
+    def denoise(x, time, **cond):
+        seen.update(cond)
+        return x
+
+    cond = {"text": words, "channels": [None, torch.ones(len(words))]}
+    guided = ClassifierFreeGuidance(2.0)(denoise, cond, {"text": null})
+    guided(torch.zeros(len(words), 1, 4), torch.zeros(len(words)))
+    assert seen["text"] == wanted
+    assert len(seen["channels"]) == 2 and seen["channels"][0] is None
+
+
+@pytest.mark.parametrize(
     ("cond", "null", "words"),
     [
         ({"labels": torch.zeros(2)}, {}, "null condition to move away from, got none"),
@@ -392,6 +416,7 @@ def test_conditions_nest_and_are_batched():
         ({"labels": torch.zeros(2)}, {"labels": torch.zeros(3)}, r"shape \(2,\).*got \(3,\)"),
         ({"scale": 1.0}, {"scale": 2.0}, "for 'scale' 1.0 and 2.0"),
         ({"text": torch.zeros(2)}, {"text": None}, "'text' Tensor and NoneType"),
+        ({"embedding_scale": 3.0, "y": torch.zeros(2)}, {"y": torch.ones(2)}, "both guide, got"),
         ({"a": {"b": [1.0]}}, {"a": {"b": [2.0]}}, r"for 'a\.b\[0\]' 1.0 and 2.0"),
     ],
 )

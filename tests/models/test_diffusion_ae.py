@@ -505,6 +505,7 @@ class TooFew(Blocks):
         (lambda: small(adapter=Halves(), autoencoder=MDCT(4)), "pass one"),
         (lambda: small().decode(torch.zeros(1, 2, 4), length=33), "stand for 1 to 32 samples"),
         (lambda: small().decode(torch.zeros(1, 2, 4), length=0), "got length=0"),
+        (lambda: small().generate(1, 64, 2), r"call decode\(latent"),
         (lambda: small(TooFew())(sound(1, 1, 64)), "64 samples need 8 latents.* got 7"),
         (lambda: small()(sound(1, 2, 64)), r"shape \(b, 1|must have shape"),
     ],

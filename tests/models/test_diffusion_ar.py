@@ -210,6 +210,10 @@ def test_sampling_leaves_the_mode_and_copies_are_equal():
     made = model.sample(1, 5, 2, generator=seeded())
     assert model.training and not made.requires_grad
     assert not any(key.startswith(("diffusion.", "sampler.")) for key in model.state_dict())
+    for training in (True, False):  # a part may have another mode than the whole
+        part = model.train(training).net.levels[0].train(not training)
+        model.sample(1, 5, 2)
+        assert model.training is model.net.training is training is not part.training
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(twin.sample(1, 5, 2, generator=seeded()), made)
 

@@ -212,6 +212,21 @@ def test_sampling_leaves_the_mode_and_takes_no_gradient():
     assert model.training and model.net.training and not sound.requires_grad
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_each_module_gets_its_own_mode_back_after_sampling(training):
+    """Such as a part that is frozen in evaluation mode inside a model that is training."""
+    model = small_model().train(training)
+    other = model.net.levels[0].train(not training)
+    model.net.register_forward_hook(lambda *_: modes.extend(m.training for m in model.modules()))
+    before, modes = {name: m.training for name, m in model.named_modules()}, []
+    model.generate(1, 32, 1)
+    assert {name: m.training for name, m in model.named_modules()} == before
+    assert modes and not any(modes) and other.training is not training
+    with pytest.raises(ValueError, match="num_steps"):
+        model.generate(1, 32, 0)
+    assert {name: m.training for name, m in model.named_modules()} == before
+
+
 def test_requests_that_cannot_work_are_named(notes):
     model = spectral_model()
     with pytest.raises(ValueError, match="fit_normalizer"):

@@ -233,6 +233,15 @@ def test_audio_keeps_its_dtype_and_its_bits(model_of, notes):
     assert made.dtype == torch.float64 and torch.equal(made[..., :900], exact[..., :900])
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_each_module_gets_its_own_mode_back(model_of, notes, training):
+    model = model_of("raw").train(training)
+    part = model.net.levels[0].train(not training)
+    vary(model, notes, 0.5, 2)
+    assert model.training is model.net.training is training is not part.training
+    model.eval()
+
+
 def test_a_length_that_is_there_already(model_of, notes):
     assert torch.equal(continue_audio(model_of("raw"), notes, 1500, 2, span=512), notes)
 

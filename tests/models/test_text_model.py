@@ -5,7 +5,7 @@ import torch
 
 from audio_diffusion_pytorch import DiffusionModel, UNetV0
 from audio_diffusion_pytorch.conditioning import ByteText
-from audio_diffusion_pytorch.diffusion import ClassifierFreeGuidance, Rescale
+from audio_diffusion_pytorch.diffusion import ClassifierFreeGuidance, Rescale, StaticThreshold
 
 SHAPE = {
     "channels": [8, 16],
@@ -70,6 +70,39 @@ def test_negative_texts_by_guidance_and_by_the_network_are_one(model):
 def test_a_scale_without_anything_to_follow_is_refused(model):
     with pytest.raises(ValueError, match="needs labels or text to follow, got none"):
         made(model, guidance=3.0)
+
+
+def test_no_text_at_all_may_be_guided_and_stays_as_it_is(model):
+    """What is followed and what is moved away from are the same there."""
+    plain = made(model, text=[None, None])
+    torch.testing.assert_close(made(model, text=[None, None], guidance=2.0), plain)
+    one = model.generate(1, 64, 1, text=[None], guidance=2.0)
+    assert one.shape == (1, 1, 64) and one.isfinite().all()
+    mixed = made(model, text=["a bell", None], guidance=3.0)
+    torch.testing.assert_close(mixed[1], plain[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        mixed[0], made(model, text=TEXTS, guidance=3.0)[0], atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"embedding_scale": 3.0}, "both guide, got embedding_scale=3 beside"),
+        ({"embedding_scale": 3.0, "negative_text": "hiss"}, 'null_cond, such as {"text"'),
+        ({"negative_text": "hiss"}, 'null_cond={"text": '),
+    ],
+)
+def test_guidance_within_guidance_is_refused_in_one_line(model, given, words):
+    for guidance in (2.0, Rescale(ClassifierFreeGuidance(2.0))):
+        with pytest.raises(ValueError, match=words) as error:
+            made(model, text=TEXTS, guidance=guidance, **given)
+        assert "\n" not in str(error.value)
+
+
+def test_a_bound_may_stand_beside_a_scale_of_the_network(model):
+    bounded = made(model, text=TEXTS, embedding_scale=3.0, guidance=StaticThreshold(limit=0.05))
+    assert bounded.abs().max() <= 0.05 < made(model, text=TEXTS, embedding_scale=3.0).abs().max()
 
 
 def test_a_model_that_is_told_text_survives_saving(model, tmp_path):

@@ -189,6 +189,7 @@ def test_learns_what_the_lower_rate_tells():
         (lambda: raw().sample(noise(2, 9), num_steps=1), r"must be \(b, c, t\)"),
         (lambda: raw().sample(noise(1, 2, 9), length=37, num_steps=1), r"1\.\.36"),
         (lambda: raw().sample(noise(1, 2, 9), length=0, num_steps=1), r"1\.\.36"),
+        (lambda: raw().generate(1, 64, num_steps=2), r"call sample\(downsampled"),
     ],
 )
 def test_refuses_in_one_line(call, message):

@@ -12,6 +12,7 @@ import torch
 from torch import Generator
 
 from audio_diffusion_pytorch import MDCT, LatentNormalizer, UNetV0
+from audio_diffusion_pytorch.conditioning import ByteText
 from audio_diffusion_pytorch.models import DiffusionVocoder
 from audio_diffusion_pytorch.models.folding import repeat_items
 
@@ -220,6 +221,7 @@ def test_frames_are_drawn_out_where_they_belong():
         (lambda: raw()(noise(2, 64)), r"wants audio \(b, c, t\)"),
         (lambda: raw().sample(noise(1, 2, 13, 4)), r"must be \(\.\.\., 12, frames\)"),
         (lambda: raw().sample(noise(1, 2, 12, 4), length=65), r"1\.\.64"),
+        (lambda: raw().generate(1, 64, 2), r"call sample\(spectrogram"),
     ],
 )
 def test_refuses_in_one_line(call, message):
@@ -249,3 +251,51 @@ def test_conditioning_of_every_make_is_repeated():
     assert found["channels"][1].tolist() == table[[0, 0, 1, 1]].tolist()
     assert found["other"] is given["other"] and found["scale"] == 2.0
     assert repeat_items(given, 2, 1) is given
+
+
+def test_words_for_each_item_are_repeated_and_those_for_all_are_not():
+    given = {
+        "text": ["a", None],
+        "negative_text": ["hiss"],
+        "null_cond": {"text": ["hiss"]},
+        "channels": [None, None],
+        "pair": ("a", None),
+    }
+    found = repeat_items(given, 2, 2)
+    assert found["text"] == found["pair"] == ["a", "a", None, None]
+    for name in ("negative_text", "null_cond", "channels"):
+        assert found[name] == given[name]
+    nothing = {"text": [None, None], "null_cond": {"text": [None, None]}}
+    assert repeat_items(nothing, 2, 2) == {"text": [None] * 4, "null_cond": {"text": [None] * 4}}
+    assert repeat_items({"text": ["a"]}, 1, 3) == {"text": ["a"] * 3}
+
+
+def test_texts_are_those_of_the_items_for_each_of_their_channels():
+    """Two items of two channels sound as four items of one, and are trained so too."""
+    tokens = {"cross_attentions": [0, 1], "attention_heads": 2, "attention_features": 4}
+    tokens |= {"use_embedding_cfg": True, "embedding_max_length": 8}
+    model = raw(text_encoder=ByteText(8, max_length=8, num_layers=1), **tokens).eval()
+    audio, shared = noise(2, 2, 32), noise(2, 2, 32, seed=1)
+    code = model.to_spectrogram(audio)
+    fixed = {"noise": shared, "times": torch.tensor([0.3, 0.8]), "reduction": "none"}
+    alone = {"noise": shared.reshape(4, 1, 32), "reduction": "none"}
+    alone["times"] = fixed["times"].repeat_interleave(2)
+
+    def made(code, **cond):
+        return model.sample(code, Generator().manual_seed(0), num_steps=2, **cond)
+
+    for words in (["a", None], [None, None], ["a", "b"]):
+        each = [word for word in words for _ in range(2)]
+        apart = model(audio.reshape(4, 1, 32), text=each, **alone)
+        torch.testing.assert_close(
+            model(audio, text=words, **fixed), apart.reshape(2, 2).mean(1), atol=1e-5, rtol=1e-4
+        )
+        for extra in (
+            {},
+            {"guidance": 2.0},
+            {"guidance": 2.0, "null_cond": {"text": ["hiss"]}},
+            {"embedding_scale": 2.0, "negative_text": ["hiss"]},
+        ):
+            found = made(code, text=words, **extra).flatten(0, 1)
+            wanted = made(code.flatten(0, 1), text=each, **extra)
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)

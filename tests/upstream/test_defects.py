@@ -7,9 +7,12 @@ The page `docs/guides/from_0_1_3.md` has a line for each.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import math
 import pickle
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ import audio_diffusion_pytorch as adp
 from audio_diffusion_pytorch import diffusion
 from audio_diffusion_pytorch.components import AppendChannelsPlugin
 from audio_diffusion_pytorch.conditioning import EncodedText, T5Text
-from audio_diffusion_pytorch.training import EMA
+from audio_diffusion_pytorch.training import EMA, PowerDecay
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"in_channels": 2, "channels": [8, 8], "factors": [1, 2], "items": [1, 1]}
@@ -112,8 +115,20 @@ def test_defect_01_copies_and_surgery_reach_the_forward_pass():
     for weight in changed.levels[1].parameters():
         nn.init.zeros_(weight)
     assert not torch.equal(changed(x, time), before)
-    mean = EMA(first)  # the users' reason: an average that follows
-    assert all(a is not b for a, b in zip(mean.parameters(), first.parameters(), strict=False))
+    student = net()  # the users' reason: an average that follows, and has outputs of its own
+    mean = EMA(student, PowerDecay(decay=0.5, power=0.0))
+    mean.update(student)
+    start = student(x, time)
+    awake(student)
+    moved = student(x, time)
+    assert torch.equal(mean(x, time), start) and not torch.equal(moved, start)
+    mean.update(student)
+    between = mean(x, time)
+    assert not torch.equal(between, start) and not torch.equal(between, moved)
+    assert torch.equal(student(x, time), moved)
+    for _ in range(40):  # half of what is left each time
+        mean.update(student)
+    torch.testing.assert_close(mean(x, time), moved, atol=1e-5, rtol=1e-4)
 
 
 def test_defect_02_two_time_layers_are_two_where_asked_for():
@@ -519,18 +534,36 @@ def test_defect_21_sampling_is_in_evaluation_mode_and_training_has_its_tools():
         made(sound()).backward()
 
 
-def test_defect_22_the_tests_state_truths_and_run_in_ci():
+def test_defect_22_the_tests_run_in_ci_and_a_failure_fails_it(tmp_path, monkeypatch):
     """Upstream had one script without an assertion, and no job that ran it."""
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert "set -euo pipefail" in script
-    assert "tools/dev.py check" in script and "tools/dev.py test" in script
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    silent = [
-        path.name
-        for path in files
-        if not re.search(r"\bassert\b|pytest\.raises|assert_close", path.read_text("utf-8"))
-    ]
-    assert len(files) > 50 and not silent
+    said = [line.split()[-1] for line in script if re.search(r"python3 tools/dev\.py \w+$", line)]
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "tools" / "dev.py")
+    assert spec is not None and spec.loader is not None
+    dev = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dev)
+    assert {"check", "test"} <= set(said) <= dev.TASKS.keys()
+
+    started = []
+    monkeypatch.setattr(dev, "fetch_upstream_readme", lambda: None)
+    monkeypatch.setattr(dev, "run", lambda argv, threads=None: started.append(argv))
+    dev.TASKS["test"]([])
+    (argv,) = started
+    assert argv[1:3] == ["-m", "pytest"]
+    assert not any(word.startswith(("-k", "-m=", "--ignore", "--deselect")) for word in argv[3:])
+
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^testpaths = \[(.*)\]$", settings, flags=re.M)
+    folders = [ROOT / name for name in re.findall(r'"(.+?)"', listed)]
+    assert folders and all(list(folder.rglob("test_*.py")) for folder in folders)
+    assert any(folder in Path(__file__).resolve().parents for folder in folders)
+
+    # The very command, in a folder with one test that fails: the status says so.
+    (tmp_path / "test_wrong.py").write_text("def test_wrong():\n    assert 1 == 2\n")
+    command = [sys.executable, *argv[1:3], "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and "1 failed" in told.stdout
 
 
 def test_every_defect_has_its_test_and_its_line_on_the_page():

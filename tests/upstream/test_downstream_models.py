@@ -166,8 +166,44 @@ class TestUpsampler:
             latent = autoencoder(sampler_t=sampler_t)
             assert latent.decode(sound(1, 2, 8), Generator(), num_steps=2).shape == (1, 1, 16)
 
+    def test_a_subclass_with_names_that_the_release_left_free(self):
+        """`generate` of its own, with arguments of its own, and `channels` for something else."""
+
+        class Mine(DiffusionUpsampler):
+            def __init__(self, **arguments: Any) -> None:
+                super().__init__(**arguments)
+                self.channels = 7
+
+            def generate(self, folder: str) -> str:
+                return folder
+
+        torch.manual_seed(0)
+        mine = Mine(**{**NET, "in_channels": 1, "upsample_factor": 2})
+        made = mine.sample(sound(1, 1, 8), Generator().manual_seed(1), num_steps=2)
+        wanted = self.make().sample(sound(1, 1, 8), Generator().manual_seed(1), num_steps=2)
+        assert torch.equal(made, wanted) and mine.generate("out") == "out" and mine.channels == 7
+
 
 class TestVocoder:
+    def test_a_subclass_with_names_that_the_release_left_free(self):
+        """As the upsampler's; here `channels` cannot even be set."""
+
+        class Mine(DiffusionVocoder):
+            @property
+            def channels(self) -> list[str]:
+                return ["left", "right"]
+
+            def generate(self) -> str:
+                return "a file"
+
+        made = []
+        for kind in (Mine, DiffusionVocoder):
+            torch.manual_seed(0)
+            model = kind(**NET, **MEL)
+            code = model.to_spectrogram(sound(1, 2, 16))
+            made.append(model.sample(code, Generator().manual_seed(1), num_steps=2))
+        assert torch.equal(*made) and made[0].shape == (1, 2, 16)
+
     def test_the_spectrogram_as_a_code(self):
         """`vocoder.to_spectrogram(audio)` encodes, `vocoder.sample(code, num_steps=2)` decodes."""
         torch.manual_seed(0)

@@ -13,7 +13,8 @@ def stack_conditions(cond: Mapping[str, Any], null_cond: Mapping[str, Any]) -> d
     """Return the condition of the batch `[with cond; with null_cond]`.
 
     Tensors have the batch as first axis and are put behind one another, as are lists of words,
-    among which None stands for no word; a null of one item serves every item. Dictionaries, lists
+    among which None stands for no word (a list of nothing but None is one of words under the name
+    `text`); a null of one item serves every item. Dictionaries, lists
     and tuples may nest. Anything else (numbers, switches, None) is shared, and must be the same in
     both.
 
@@ -22,8 +23,16 @@ def stack_conditions(cond: Mapping[str, Any], null_cond: Mapping[str, Any]) -> d
         null_cond: Replaces some of its names; what it does not name is kept.
 
     Raises:
-        ValueError: If `null_cond` has a name that `cond` lacks, or the two cannot be batched.
+        ValueError: If `null_cond` has a name that `cond` lacks, the two cannot be batched, or the
+            network is told to guide as well.
     """
+    scale = cond.get("embedding_scale", 1.0)
+    if isinstance(scale, int | float) and scale != 1.0:
+        raise ValueError(
+            f"guidance= and embedding_scale= both guide, got embedding_scale={scale:g} beside a "
+            "guidance: leave one out (what guidance= moves away from is null_cond, such as "
+            '{"text": [...]})'
+        )
     unknown = sorted(set(null_cond) - set(cond))
     if unknown:
         raise ValueError(
@@ -39,7 +48,8 @@ def _stack(value: Any, null: Any, name: str) -> Any:
     if isinstance(value, Mapping) and isinstance(null, Mapping) and value.keys() == null.keys():
         return {key: _stack(value[key], null[key], f"{name}.{key}") for key in value}
     if isinstance(value, list | tuple) and isinstance(null, list | tuple):
-        if _are_words(value) and null and all(isinstance(word, str | None) for word in null):
+        words = all(isinstance(word, str | None) for word in null)
+        if _are_words(value, name) and null and words:
             return [*value, *(null * len(value) if len(null) == 1 else null)]
         if len(value) == len(null):
             pairs = enumerate(zip(value, null, strict=True))
@@ -53,9 +63,9 @@ def _stack(value: Any, null: Any, name: str) -> Any:
     )
 
 
-def _are_words(value: list[Any] | tuple[Any, ...]) -> bool:
-    """Return whether these are strings, at least one, and otherwise None."""
-    some = any(isinstance(word, str) for word in value)
+def _are_words(value: list[Any] | tuple[Any, ...], name: str) -> bool:
+    """Return whether these are strings or None; without any string, only under the name `text`."""
+    some = name.rpartition(".")[2] == "text" or any(isinstance(word, str) for word in value)
     return some and all(isinstance(word, str | None) for word in value)
 
 
