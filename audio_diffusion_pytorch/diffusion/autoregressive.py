@@ -16,7 +16,7 @@ from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import Denoiser, Guidance, LossWeight, Solver
 
 from .checks import check_part, check_whole
-from .denoiser import denoise, levels_at
+from .denoiser import NetDenoise, denoise, levels_at
 from .noise import GaussianNoise
 from .objectives import GaussianDiffusion
 from .objectives.gaussian import LossFunction
@@ -190,9 +190,11 @@ class ARVSampler(HalfCircleLevels, Sampler):
             ValueError: If a count is below 1, `start` does not fit or leaves nothing to make.
         """
         start = self._check(num_items, num_chunks, num_steps, start)
-        denoiser: Denoiser = partial(self._denoise, **cond)
-        if guidance is not None:
-            denoiser = guidance(self._denoise, cond, null_cond or {})
+        asked = NetDenoise(self._denoise, self.net)
+        if guidance is None:
+            denoiser: Denoiser = partial(asked, **asked.prepare(cond))
+        else:
+            denoiser = guidance(asked, cond, null_cond or {})
         walk = partial(self._walk, denoiser, generator)
         split, noisy = self.split_length, self.num_noisy
         seen = self._seen(start.shape[-1])

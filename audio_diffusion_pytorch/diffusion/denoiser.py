@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 
 from audio_diffusion_pytorch.ops.shapes import lift
-from audio_diffusion_pytorch.protocols import Denoiser, NoiseSchedule, Parameterization
+from audio_diffusion_pytorch.protocols import (
+    Denoise,
+    Denoiser,
+    NoiseSchedule,
+    Parameterization,
+)
 
 
 def levels_at(schedule: NoiseSchedule, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +65,38 @@ def denoise(
     """
     prediction, skip, out = ask(net, schedule, parameterization, x, time, **cond)
     return skip * x + out * prediction
+
+
+class NetDenoise:
+    """A `Denoise (x, time, **cond) -> x0` that knows which net it asks.
+
+    Args:
+        denoise: The denoiser before its conditioning.
+        net: The net behind it. If it offers `prepare(**cond) -> cond`, conditions are prepared
+            once for all steps.
+    """
+
+    def __init__(self, denoise: Denoise, net: object) -> None:
+        self.denoise, self.net = denoise, net
+
+    def __call__(self, x: Tensor, time: Tensor, /, **cond: Any) -> Tensor:
+        """Return the guess of the clean signal of the shape of `x (b, c, *t)`."""
+        return self.denoise(x, time, **cond)
+
+    def prepare(self, cond: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the condition with what no step changes computed, where the net offers it.
+
+        Only outside of training: what is prepared carries no gradients to the weights.
+        """
+        offer = getattr(self.net, "prepare", None)
+        if offer is None or torch.is_grad_enabled() or getattr(self.net, "training", False):
+            return dict(cond)
+        return dict(offer(**cond))
+
+
+def prepared(denoise: Denoise, cond: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the condition ready for many calls of `denoise`, or as it is."""
+    return denoise.prepare(cond) if isinstance(denoise, NetDenoise) else dict(cond)
 
 
 def bind_denoiser(

@@ -109,6 +109,7 @@ class VInpainter(HalfCircleLevels, Inpainter):
             x_noisy,
             times_of(self.schedule, num_steps, None, x_noisy),
             cond,
+            net=self.net,
             guidance=guidance,
             null_cond=null_cond,
             noise=GaussianNoise(generator),

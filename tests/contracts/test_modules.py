@@ -315,6 +315,7 @@ EXAMPLES: dict[str, Example] = {
         lambda m, x: m(x, integers(x, 0, 1, -1, 0).view(2, 2), generator=seeded(x)),
         on_meta=False,
     ),
+    "nn.conv.Conv1d": Example(lambda cls: cls(2, 3, 3, padding=1), (2, 2, 8)),
     "nn.conv.Downsample": Example(lambda cls: cls(1, 2, 3, 2), (2, 2, 8)),
     "nn.conv.Upsample": Example(lambda cls: cls(1, 2, 3, 2), (2, 2, 8)),
     "nn.embeddings.FixedEmbedding": Example(lambda cls: cls(6, 3), (2, 5, 3)),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.diffusion.denoiser import prepared
 from audio_diffusion_pytorch.protocols import Denoise, NoiseSchedule
 
 from .conditions import stack_conditions
@@ -41,24 +42,38 @@ class ByCondition:
     def __init__(
         self, denoise: Denoise, cond: Mapping[str, Any], null_cond: Mapping[str, Any]
     ) -> None:
-        self.denoise, self.null = denoise, {**cond, **null_cond}
+        self.denoise = denoise
         self.cond: Mapping[str, Any] = dict(cond)
-        self.stacked = stack_conditions(cond, null_cond) if null_cond else None
+        self._null = {**cond, **null_cond}
+        self._stacked = stack_conditions(cond, null_cond) if null_cond else None
+
+    # Each made ready once, when it is first asked for: an interval may ask for one only.
+    @cached_property
+    def _ready(self) -> Mapping[str, Any]:
+        return prepared(self.denoise, self.cond)
+
+    @cached_property
+    def _ready_null(self) -> Mapping[str, Any]:
+        return prepared(self.denoise, self._null)
+
+    @cached_property
+    def _ready_stacked(self) -> Mapping[str, Any]:
+        return prepared(self.denoise, self._stacked or {})
 
     def wanted(self, x: Tensor, time: Tensor) -> Tensor:
         """Return the guess with the condition."""
-        return self.denoise(x, time, **self.cond)
+        return self.denoise(x, time, **self._ready)
 
     def unwanted(self, x: Tensor, time: Tensor) -> Tensor:
         """Return the guess with the null condition."""
-        return self.denoise(x, time, **self.null)
+        return self.denoise(x, time, **self._ready_null)
 
     def both(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """Return both guesses, by one call on a batch of twice the size."""
-        if self.stacked is None:  # nothing to move away from: both are the same
+        if self._stacked is None:  # nothing to move away from: both are the same
             guess = self.wanted(x, time)
             return guess, guess
-        answer = self.denoise(torch.cat([x, x]), torch.cat([time, time]), **self.stacked)
+        answer = self.denoise(torch.cat([x, x]), torch.cat([time, time]), **self._ready_stacked)
         wanted, unwanted = answer.chunk(2)
         return wanted, unwanted
 

@@ -135,6 +135,7 @@ class DiffusionSampler(Sampler):
             x,
             walked,
             cond,
+            net=_asked_plainly(self.diffusion),
             guidance=guidance,
             null_cond=null_cond,
             noise=noise,
@@ -146,6 +147,13 @@ class DiffusionSampler(Sampler):
 
     def _denoise(self, x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         return self.diffusion.denoiser(**cond)(x, time)
+
+
+def _asked_plainly(diffusion: Method) -> object:
+    """Return the net, where it is certain that it gets all conditions and just as they are."""
+    if not isinstance(diffusion, GaussianDiffusion):
+        return None
+    return diffusion.net if type(diffusion).predict is GaussianDiffusion.predict else None
 
 
 def _unscale(x: Tensor, time: Tensor, schedule: NoiseSchedule) -> Tensor:

@@ -91,6 +91,7 @@ class VSampler(HalfCircleLevels, Sampler):
             x_noisy,
             times_of(self.schedule if grid is None else grid, num_steps, times, x_noisy),
             cond,
+            net=self.net,
             guidance=guidance,
             null_cond=null_cond,
             noise=noise,

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from audio_diffusion_pytorch.diffusion.checks import check_part, check_row, check_whole
+from audio_diffusion_pytorch.diffusion.denoiser import NetDenoise
 from audio_diffusion_pytorch.diffusion.sampler import Callback, check_times, sample
 from audio_diffusion_pytorch.protocols import (
     Constraint,
@@ -71,6 +72,7 @@ def walk(
     times: Tensor,
     cond: Mapping[str, Any],
     *,
+    net: object = None,
     guidance: Guidance | None = None,
     null_cond: Mapping[str, Any] | None = None,
     noise: NoiseSource | None = None,
@@ -80,11 +82,15 @@ def walk(
 ) -> Tensor:
     """Return `x (b, c, *t)` carried from the first of `times_of` to the last, guided.
 
+    Where `net`, which `denoise` asks, offers `prepare`, it makes the condition ready once.
+
     Raises:
         ValueError: As `sample`; if guidance, noise or constraint are not of their kind.
     """
-    bound: Denoiser = partial(denoise, **cond)
-    if guidance is not None:
+    denoise = NetDenoise(denoise, net)
+    if guidance is None:
+        bound: Denoiser = partial(denoise, **denoise.prepare(cond))
+    else:
         check_part("guidance", guidance, "__call__", "ClassifierFreeGuidance(3.0)")
         bound = guidance(denoise, cond, null_cond or {})
     return sample(
