@@ -162,8 +162,9 @@ class _Walk:
         record = getattr(value, "__dict__", {}).get(RECORD)
         if record is not None:
             return _object(value, record)
-        if isinstance(value, np.generic):
-            return self.describe(value.item())
+        if isinstance(value, np.number | np.bool_):
+            number: Any = value  # numpy's old stubs know no `item`
+            return self.describe(number.item())
         for kind in (str, int, float):
             if isinstance(value, kind):  # a subclass; its own __str__ may say anything
                 return _describe_plain(_BASE_VALUE[kind](value))

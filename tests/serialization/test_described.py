@@ -62,7 +62,7 @@ PLAIN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=repr)
+@pytest.mark.parametrize("value", PLAIN, ids=lambda value: type(value).__name__)
 def test_plain_values(value):
     again = through_json(value, [Pair, Colour])
     assert again == value and type(again) is type(value)
@@ -132,7 +132,7 @@ def test_text_encoders_are_their_names():
         nn.Identity(),
         nn.Sequential(nn.Linear(3, 2, bias=False), nn.Sequential(nn.SiLU())),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_layers_of_torch_are_read_off_their_attributes(module):
     again = through_json(module)
@@ -162,7 +162,7 @@ def test_what_is_unlike_its_description_is_not_taken_for_it():
         ([{"deep": {1, 2}}], "not recorded"),
         (object(), "not a part"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_described_says_why(value, reason):
     if reason == "not a part":  # described by its class, which no file may name
