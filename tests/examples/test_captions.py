@@ -109,7 +109,7 @@ def test_the_recipe_scores_captions_against_other_captions(told):
     assert done["train"]["code"] == 0, done["train"]["err"]
     out = done["train"]["out"]
     assert "captions, for example: B0, very loud C8, very soft" in out
-    assert "Pitch mismatch to the original" in out and "another caption" in out
+    assert "Pitch mismatch over " in out and "another caption" in out
 
 
 def test_a_run_makes_what_it_is_told(told):

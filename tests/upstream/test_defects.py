@@ -401,7 +401,7 @@ def test_defect_15_text_is_optional_and_any_encoder_serves():
 def test_defect_16_guidance_is_one_call_and_not_only_a_scale():
     """Upstream called the net twice a step, demanded an embedding, and could only scale."""
     made, rows = model(**GUIDED), []
-    made.net.levels[0].down.register_forward_hook(lambda *hooked: rows.append(len(hooked[2])))
+    made.net.levels[0].up.register_forward_hook(lambda *hooked: rows.append(len(hooked[2])))
     tokens, noise = sound(3, 5, 6), sound(seed=1)
     guided = made.sample(noise, num_steps=4, embedding=tokens, embedding_scale=3.0)
     assert rows == [6, 6, 6, 6]  # both guesses of three items in each of four calls
