@@ -2,6 +2,7 @@
 
 from .companding import Companded as Companded
 from .latents import LatentNormalizer as LatentNormalizer
+from .stft import STFT as STFT
 from .transforms import MDCT as MDCT
 
-__all__ = ["MDCT", "Companded", "LatentNormalizer"]
+__all__ = ["MDCT", "STFT", "Companded", "LatentNormalizer"]

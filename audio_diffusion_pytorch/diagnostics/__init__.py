@@ -2,6 +2,14 @@
 
 from .comparison import save_comparison as save_comparison
 from .files import write_aside as write_aside
+from .finding import SEVERITIES as SEVERITIES
+from .finding import Finding as Finding
+from .finding import Severity as Severity
+from .finding import faults as faults
+from .finding import findings_text as findings_text
+from .finding import worst as worst
+from .observation import Observation as Observation
+from .observation import observe as observe
 from .plots import log_spectrogram as log_spectrogram
 from .plots import loss_curve_image as loss_curve_image
 from .plots import save_spectrogram as save_spectrogram
@@ -16,18 +24,26 @@ from .report_html import write_report as write_report
 from .wav import wav_bytes as wav_bytes
 
 __all__ = [
+    "SEVERITIES",
     "CurvePlot",
+    "Finding",
     "MetricRow",
+    "Observation",
     "Report",
+    "Severity",
     "Sound",
     "Verdict",
+    "faults",
+    "findings_text",
     "format_table",
     "log_spectrogram",
     "loss_curve_image",
+    "observe",
     "save_comparison",
     "save_spectrogram",
     "spectrogram_image",
     "wav_bytes",
+    "worst",
     "write_aside",
     "write_report",
 ]

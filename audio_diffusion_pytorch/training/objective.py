@@ -1,52 +1,5 @@
-"""The seam between the loop and a model: a function from a batch of clips to a loss per clip."""
+"""What the loop trains by: a function from a batch of clips to a loss per clip."""
 
-from __future__ import annotations
-
-from typing import Protocol
-
-import torch
-from torch import Generator, Tensor, nn
-
-from audio_diffusion_pytorch.data.clip import Clip
-
-
-class LossFunction(Protocol):
-    """`(model, batch, generator, times=None) -> (b,)`: the loss of each clip.
-
-    `times (b,)` in 0..1 fixes the noise levels; training gives none, validation does.
-    """
-
-    def __call__(
-        self, model: nn.Module, batch: Clip, generator: Generator, times: Tensor | None = None
-    ) -> Tensor:
-        """The losses `(b,)`."""
-        ...
-
-
-def diffusion_loss(
-    model: nn.Module, batch: Clip, generator: Generator, times: Tensor | None = None
-) -> Tensor:
-    """The loss of each clip `(b,)` under a `DiffusionModel`, with its labels if it has any.
-
-    Args:
-        model: Called as `model(audio, generator=..., reduction="none", labels=..., times=...)`.
-        batch: Batched clips on the model's device, audio `(b, c, t)`.
-        generator: For times and noise, on that device.
-        times: Fixed times `(b,)` in 0..1 in place of drawn ones.
-    """
-    optional: dict[str, Tensor] = {}
-    if batch.labels.shape[-1] > 0:
-        optional["labels"] = batch.labels
-    if times is not None:
-        optional["times"] = times
-    losses: Tensor = model(batch.audio, generator=generator, reduction="none", **optional)
-    return losses
-
-
-def to_device(batch: Clip, device: torch.device) -> Clip:
-    """The batch with its tensors on `device`."""
-    return Clip(
-        batch.audio.to(device, non_blocking=True),
-        batch.labels.to(device, non_blocking=True),
-        batch.name,
-    )
+from audio_diffusion_pytorch.models.clip_loss import LossFunction as LossFunction
+from audio_diffusion_pytorch.models.clip_loss import diffusion_loss as diffusion_loss
+from audio_diffusion_pytorch.models.clip_loss import to_device as to_device

@@ -23,12 +23,13 @@ from audio_encoders_pytorch import (
 from torch import Generator, nn
 
 from audio_diffusion_pytorch import MDCT, UNetV0
+from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diffusion import ClassifierFreeGuidance, DPMppSDE
 from audio_diffusion_pytorch.models.context_frames import input_stride, shortest_input
 from audio_diffusion_pytorch.models.diffusion_ae import DiffusionAE
 from audio_diffusion_pytorch.models.encoder_base import AdapterBase, EncoderBase
 from audio_diffusion_pytorch.nets import AppendChannelsPlugin, LTPlugin
-from audio_diffusion_pytorch.training.objective import Clip, diffusion_loss
+from audio_diffusion_pytorch.training.objective import diffusion_loss
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 NET = {"channels": [4, 8], "factors": [2, 4], "items": [1, 1]}

@@ -13,10 +13,11 @@ from torch import Generator, nn
 
 from audio_diffusion_pytorch import MDCT, LatentNormalizer, UNetV0
 from audio_diffusion_pytorch.autoencoders import Companded
+from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diffusion import ClassifierFreeGuidance, DPMpp2M, MinSNR
 from audio_diffusion_pytorch.diffusion.autoregressive import ARVDiffusion, ARVSampler
 from audio_diffusion_pytorch.models.diffusion_ar import DiffusionAR
-from audio_diffusion_pytorch.training.objective import Clip, diffusion_loss
+from audio_diffusion_pytorch.training.objective import diffusion_loss
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "upstream_diffusion_ar.npz"
 NET = {"channels": [4, 8], "factors": [1, 2], "items": [1, 1], "resnet_groups": 4}
