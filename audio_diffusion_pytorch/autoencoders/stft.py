@@ -101,8 +101,8 @@ class STFT(Recorded, nn.Module):
             frames = torch.fft.irfft(spectrum, n=self.window, norm="ortho") * windows
             audio = self._overlap(frames.flatten(0, 1), count)
             seen = self._overlap(windows.square().expand(1, count, -1), count)
-        audio = (audio / seen).unflatten(0, (len(z), self.channels))
-        return audio[..., :length].to(z.dtype)
+        whole: Tensor = (audio / seen).unflatten(0, (len(z), self.channels))[..., :length]
+        return whole.to(z.dtype)
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the round trip of `x (b, channels, t)`, of its length, and no losses."""

@@ -13,10 +13,10 @@ from torch.utils.data import default_collate
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from healthy_runs import LENGTH, RATE, RUNS  # noqa: E402
+from healthy_runs import LENGTH, RATE, RUNS
 
-from audio_diffusion_pytorch import DiffusionModel  # noqa: E402
-from audio_diffusion_pytorch.data import Clip  # noqa: E402
+from audio_diffusion_pytorch import DiffusionModel
+from audio_diffusion_pytorch.data import Clip
 
 
 class Healthy(NamedTuple):
