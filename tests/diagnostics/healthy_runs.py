@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from audio_diffusion_pytorch import MDCT, Companded, DiffusionModel, LatentNormalizer, UNetV0
@@ -25,22 +25,20 @@ RATE, LENGTH = 8000, 4096
 NOTE = r"(?P<note>\d{3})_[A-G]s?\d_"
 
 
-class Clips(Dataset[Clip]):
-    """Clips in memory, the same ones in every epoch."""
+class Sounds(Dataset[Clip]):
+    """Sounds in memory; each gives one stretch of `LENGTH` samples an epoch, from a random place."""
 
-    def __init__(self, clips: list[Clip]) -> None:
-        self.clips = clips
+    def __init__(self, sounds: list[Clip]) -> None:
+        self.sounds = sounds
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self.sounds)
 
     def __getitem__(self, index: int | tuple[int, int]) -> Clip:
-        return self.clips[index if isinstance(index, int) else index[1]]
-
-    @property
-    def audio(self) -> Tensor:
-        """All clips `(n, c, t)`."""
-        return torch.stack([clip.audio for clip in self.clips])
+        epoch, index = (0, index) if isinstance(index, int) else index
+        sound = self.sounds[index]
+        first = Random(1000 * epoch + index).randint(0, sound.audio.shape[-1] - LENGTH)
+        return Clip(sound.audio[:, first : first + LENGTH], torch.empty(0).long(), sound.name)
 
 
 @dataclass(frozen=True)
@@ -62,26 +60,20 @@ class Run:
 
 
 def piano() -> tuple[AudioFolder, AudioFolder]:
-    """Notes of the piano from B2 to B5, told by number: half a second at 8 kHz."""
+    """Notes of the piano from B2 to B5, told by number: half a second at 8 kHz from anywhere."""
     names = sorted(path.name for path in PIANO.glob("*.flac"))
     chosen = [name for name in names if 47 <= int(name[:3]) <= 83]
     held_back = chosen[3::9]
-    shared: dict[str, Any] = {"crop": "start", "labels": NOTE}
-    train = AudioFolder(
-        PIANO, RATE, LENGTH, files=[n for n in chosen if n not in held_back], **shared
-    )
-    table = {"label_table": train.label_table}
-    return train, AudioFolder(PIANO, RATE, LENGTH, files=held_back, **shared, **table)
+    kept = [name for name in chosen if name not in held_back]
+    train = AudioFolder(PIANO, RATE, LENGTH, files=kept, labels=NOTE)
+    table = train.label_table
+    return train, AudioFolder(PIANO, RATE, LENGTH, files=held_back, labels=NOTE, label_table=table)
 
 
-def synthetic() -> tuple[Clips, Clips]:
-    """Sines, chirps, harmonic tones, AM, FM and pulses: half a second out of their middle."""
-    sounds = SyntheticSounds(240, sample_rate=RATE, channels=1, seed=3)
-    clips = []
-    for clip in sounds:
-        first = (clip.audio.shape[-1] - LENGTH) // 2
-        clips.append(Clip(clip.audio[:, first : first + LENGTH], torch.empty(0).long(), clip.name))
-    return Clips(clips[:192]), Clips(clips[192:])
+def synthetic() -> tuple[Sounds, Sounds]:
+    """Sines, chirps, harmonic tones, AM, FM and pulses: half a second at 8 kHz from anywhere."""
+    sounds = list(SyntheticSounds(240, sample_rate=RATE, channels=1, seed=3))
+    return Sounds(sounds[:192]), Sounds(sounds[192:])
 
 
 def build(autoencoder: Any, whitening: float = 0.5, **others: Any) -> DiffusionModel:
