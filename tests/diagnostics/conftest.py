@@ -79,3 +79,9 @@ def healthy(request: pytest.FixtureRequest) -> Healthy:
     """Each of the three in turn."""
     found: Healthy = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def said() -> Callable[[str, Finding], None]:
+    """Holds what a check says of a fault against its quote in the docs."""
+    return check_quote

@@ -26,7 +26,7 @@ NOTE = r"(?P<note>\d{3})_[A-G]s?\d_"
 
 
 class Sounds(Dataset[Clip]):
-    """Sounds in memory; each gives one stretch of `LENGTH` samples an epoch, from a random place."""
+    """Sounds in memory; each gives one random stretch of `LENGTH` samples an epoch."""
 
     def __init__(self, sounds: list[Clip]) -> None:
         self.sounds = sounds
