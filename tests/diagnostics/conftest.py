@@ -14,9 +14,11 @@ from torch.utils.data import default_collate
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from healthy_runs import LENGTH, RATE, RUNS
+from quotes import check_quote
 
 from audio_diffusion_pytorch import DiffusionModel
 from audio_diffusion_pytorch.data import Clip
+from audio_diffusion_pytorch.diagnostics import Finding
 
 
 class Healthy(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from audio_diffusion_pytorch.diagnostics import Finding
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "it_plays_noise.md"
-NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|\b(?:nan|inf)\b")
+NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|\b(?:nan|inf)\b")
 
 
 def quoted(finding: Finding) -> str:
