@@ -1,6 +1,10 @@
 """What a model, its data and its training tell about themselves, and the report that shows it."""
 
 from .comparison import save_comparison as save_comparison
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import Examined as Examined
+from .diagnosis import Part as Part
+from .diagnosis import examine_parts as examine_parts
 from .files import write_aside as write_aside
 from .finding import SEVERITIES as SEVERITIES
 from .finding import Finding as Finding
@@ -16,7 +20,9 @@ from .plots import save_spectrogram as save_spectrogram
 from .plots import spectrogram_image as spectrogram_image
 from .report import CurvePlot as CurvePlot
 from .report import MetricRow as MetricRow
+from .report import Remark as Remark
 from .report import Report as Report
+from .report import Section as Section
 from .report import Sound as Sound
 from .report import Verdict as Verdict
 from .report import format_table as format_table
@@ -26,13 +32,19 @@ from .wav import wav_bytes as wav_bytes
 __all__ = [
     "SEVERITIES",
     "CurvePlot",
+    "Diagnosis",
+    "Examined",
     "Finding",
     "MetricRow",
     "Observation",
+    "Part",
+    "Remark",
     "Report",
+    "Section",
     "Severity",
     "Sound",
     "Verdict",
+    "examine_parts",
     "faults",
     "findings_text",
     "format_table",

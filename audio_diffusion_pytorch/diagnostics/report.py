@@ -84,6 +84,30 @@ class Sound:
     group: str = ""
 
 
+@dataclass(frozen=True)
+class Remark:
+    """One thing that was found out, in words, with what shows it.
+
+    Attributes:
+        row: its name, message (the value), remedy (the target) and verdict.
+        curves: frames of curves under it.
+        sounds: sounds under it.
+    """
+
+    row: MetricRow
+    curves: tuple[CurvePlot, ...] = ()
+    sounds: tuple[Sound, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """Remarks that belong together, under a title of their own."""
+
+    title: str
+    remarks: tuple[Remark, ...]
+    note: str = ""
+
+
 @dataclass
 class Report:
     """Collects what a run came to; `write_report` of the same folder makes a page of it.
@@ -91,10 +115,12 @@ class Report:
     Attributes:
         title: the headline.
         subtitle: a line under it, such as the run's name.
-        verdict: the verdict over all; None: the worst of the rows.
+        verdict: the verdict over all; None: the worst of the rows and the sections.
+        badge: the verdict in words; by default words for targets met or missed.
         paragraphs: plain words, first of all.
         figures: key figures: a label and a value.
         rows: the table of results.
+        sections: remarks in groups, after the table.
         curves: frames of curves.
         sounds: sounds, each with a player and a picture.
         notes: what a reader should know beside the rest.
@@ -105,9 +131,11 @@ class Report:
     title: str
     subtitle: str = ""
     verdict: Verdict | None = None
+    badge: str = ""
     paragraphs: list[str] = field(default_factory=list)
     figures: list[tuple[str, str]] = field(default_factory=list)
     rows: list[MetricRow] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
     curves: list[CurvePlot] = field(default_factory=list)
     sounds: list[Sound] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -171,11 +199,13 @@ class Report:
 
     @property
     def overall(self) -> Verdict:
-        """The verdict over all: the given one, else the worst of the rows."""
+        """The verdict over all: the given one, else the worst of the rows and the sections."""
         if self.verdict is not None:
             return self.verdict
         worst: tuple[Verdict, ...] = ("fail", "warn", "pass")
-        return next((v for v in worst if any(row.verdict == v for row in self.rows)), "info")
+        found = {row.verdict for row in self.rows}
+        found |= {remark.row.verdict for part in self.sections for remark in part.remarks}
+        return next((verdict for verdict in worst if verdict in found), "info")
 
 
 def format_table(rows: Sequence[MetricRow]) -> str:

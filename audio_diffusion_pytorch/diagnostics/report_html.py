@@ -14,7 +14,7 @@ import torch
 
 from .charts import curve_svg, sound_svg
 from .files import write_aside
-from .report import MetricRow, Report, Sound
+from .report import CurvePlot, MetricRow, Remark, Report, Section, Sound
 from .report_style import STYLE
 from .wav import wav_bytes
 
@@ -25,6 +25,8 @@ _VERDICTS = {
     "info": ("i", "for information"),
 }
 _ROW_WORDS = {"pass": "pass", "warn": "look closer", "fail": "missed", "info": ""}
+_REMARK_WORDS = {"pass": "ok", "warn": "suspicious", "fail": "wrong", "info": "note"}
+_WORST_FIRST = ("fail", "warn", "pass", "info")
 
 
 def write_report(
@@ -49,9 +51,8 @@ def render_report(report: Report, max_sounds: int = 16, max_seconds: float = 30.
     body = [_head(report)]
     if report.rows:
         body.append(_section("Results", _table(report)))
-    for curve in report.curves:
-        svg = curve_svg(curve.lines, _clean(curve.title), curve.log, curve.x_label, curve.y_label)
-        body.append(_section(curve.title, svg))
+    body += [_remarks(part, max_seconds) for part in report.sections]
+    body += [_section(curve.title, _curve(curve)) for curve in report.curves]
     body += _sounds(report, max_sounds, max_seconds)
     if report.notes:
         items = "".join(f"<li>{_text(note)}</li>" for note in report.notes)
@@ -73,8 +74,9 @@ def render_report(report: Report, max_sounds: int = 16, max_seconds: float = 30.
 
 def _head(report: Report) -> str:
     sign, words = _VERDICTS[report.overall]
+    words = _text(report.badge) or words
     badge = f'<p class="badge {report.overall}"><span aria-hidden="true">{sign}</span> {words}</p>'
-    badge = badge if report.rows or report.verdict else ""
+    badge = badge if report.rows or report.sections or report.verdict else ""
     subtitle = f'<p class="subtitle">{_text(report.subtitle)}</p>' if report.subtitle else ""
     paragraphs = "".join(f'<p class="lead">{_text(text)}</p>' for text in report.paragraphs)
     figures = "".join(
@@ -96,6 +98,39 @@ def _table(report: Report) -> str:
     head += '<th scope="col">Target</th><th scope="col">Verdict</th>'
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     return f'<div class="wide">{table}</div>'
+
+
+def _remarks(part: Section, max_seconds: float) -> str:
+    """A section of remarks, the worst first; under those that are right, plots wait folded."""
+    ordered = sorted(part.remarks, key=lambda remark: _WORST_FIRST.index(remark.row.verdict))
+    note = f'<p class="quiet">{_text(part.note)}</p>' if part.note else ""
+    content = "".join(_remark(remark, max_seconds) for remark in ordered)
+    return _section(part.title, f"{note}{content}")
+
+
+def _remark(remark: Remark, max_seconds: float) -> str:
+    row = remark.row
+    sign, words = _VERDICTS[row.verdict][0], _REMARK_WORDS[row.verdict]
+    mark = f'<span class="mark {row.verdict}"><span aria-hidden="true">{sign}</span> {words}</span>'
+    remedy = f'<p class="remedy">{_text(row.target)}</p>' if row.target else ""
+    shown = "".join(
+        f'<p class="quiet">{_text(curve.title)}</p>{_curve(curve)}' for curve in remark.curves
+    )
+    cards = "".join(_sound(sound, max_seconds) for sound in remark.sounds)
+    shown += f'<div class="sounds">{cards}</div>' if cards else ""
+    if shown and row.verdict in ("pass", "info"):
+        what = " and ".join(
+            word for word, there in (("plots", remark.curves), ("sounds", cards)) if there
+        )
+        shown = f'<details class="folded"><summary>{what}</summary>{shown}</details>'
+    return (
+        f'<article class="remark"><h3>{mark} {_text(row.name)}</h3>'
+        f"<p>{_text(row.shown)}</p>{remedy}{shown}</article>"
+    )
+
+
+def _curve(curve: CurvePlot) -> str:
+    return curve_svg(curve.lines, _clean(curve.title), curve.log, curve.x_label, curve.y_label)
 
 
 def _value(row: MetricRow) -> str:

@@ -48,6 +48,14 @@ dd { margin: 2px 0 0; white-space: nowrap; font-size: 22px; font-weight: 600;
   font-variant-numeric: tabular-nums; }
 section, details { background: var(--card); border: 1px solid var(--rule); border-radius: 12px;
   padding: 20px 24px; margin: 0 0 20px; }
+.remark { padding: 14px 0 6px; border-top: 1px solid var(--rule); }
+h2 + .remark { border-top: 0; padding-top: 0; }
+h3 { font-size: 16px; font-weight: 600; margin: 0 0 6px; display: flex; flex-wrap: wrap;
+  gap: 4px 10px; align-items: center; }
+.remark > p { max-width: 76ch; }
+.remedy { padding-left: 14px; border-left: 3px solid var(--c0); }
+details.folded { border: 0; border-radius: 0; padding: 0; margin: 0 0 8px; background: none; }
+.folded summary { font-weight: 400; font-size: 14px; color: var(--quiet); margin-bottom: 8px; }
 .wide { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; padding: 9px 16px 9px 0; border-top: 1px solid var(--rule);
