@@ -13,6 +13,7 @@ from .finding import faults as faults
 from .finding import findings_text as findings_text
 from .finding import worst as worst
 from .observation import Observation as Observation
+from .observation import Sampling as Sampling
 from .observation import observe as observe
 from .plots import log_spectrogram as log_spectrogram
 from .plots import loss_curve_image as loss_curve_image
@@ -40,6 +41,7 @@ __all__ = [
     "Part",
     "Remark",
     "Report",
+    "Sampling",
     "Section",
     "Severity",
     "Sound",
