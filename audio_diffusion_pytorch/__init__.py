@@ -12,6 +12,7 @@ from . import diffusion as diffusion
 from . import models as models
 from . import utils as utils
 from .autoencoders import MDCT as MDCT
+from .autoencoders import STFT as STFT
 from .autoencoders import Companded as Companded
 from .autoencoders import LatentNormalizer as LatentNormalizer
 from .conditioning import MelSpectrogram as MelSpectrogram
@@ -53,6 +54,7 @@ except PackageNotFoundError:  # run from a source tree that was not installed
 
 __all__ = [
     "MDCT",
+    "STFT",
     "ADPM2Sampler",
     "AEulerSampler",
     "AdapterBase",

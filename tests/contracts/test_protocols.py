@@ -43,6 +43,7 @@ def denoise(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
 # How to make those that cannot be made without arguments, by dotted name below the package.
 ARGUMENTS: dict[str, Callable[[type], Any]] = {
     "autoencoders.companding.Companded": lambda cls: cls(adp.MDCT(8)),
+    "autoencoders.stft.STFT": lambda cls: cls(8, 4, channels=2),
     "autoencoders.transforms.MDCT": lambda cls: cls(8, channels=2),
     "diffusion.constraints.continuation.Continuation": lambda cls: cls(KNOWN[..., :10], 30, 2),
     "diffusion.constraints.repaint.RePaint": lambda cls: cls(KNOWN, MASK, 2),
