@@ -135,7 +135,7 @@ EXAMPLES: dict[str, Example] = {
     "autoencoders.companding.Companded": Example(
         lambda cls: cls(adp.MDCT(8, channels=2)), (2, 2, 50), on_meta=False
     ),
-    "autoencoders.stft.STFT": Example(lambda cls: cls(8, 4, channels=2), (2, 2, 50)),
+    "autoencoders.stft.STFT": Example(lambda cls: cls(8, 4, channels=2), (2, 2, 50), on_meta=False),
     "autoencoders.transforms.MDCT": Example(
         lambda cls: cls(8, channels=2), (2, 2, 50), on_meta=False
     ),
