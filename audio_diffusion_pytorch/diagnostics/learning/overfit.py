@@ -1,0 +1,221 @@
+"""Whether a network can learn one clip, or a few, by heart: what cannot will learn no folder."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
+from audio_diffusion_pytorch.diagnostics.report import CurvePlot
+from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
+
+from .level_errors import LevelErrors, level_errors
+from .output import check_output_range
+from .trial import (
+    OptimizerMaker,
+    Trial,
+    adamw,
+    choose_clips,
+    repeat_clips,
+    train_copy,
+)
+from .words import level_range, number, plural
+
+ONE_CLIP_SHARE = 0.3
+"""Share of the error of knowing only the loudness that one learnt clip may leave: small healthy
+networks come to 0.04 in 300 steps, to 0.2 in 100; a network that learnt nothing stays at 1."""
+
+BATCH_SHARE = 0.5
+"""The same for several clips, which take more steps: small healthy networks come to 0.2."""
+
+LOOK_EVERY = 25
+"""Steps between two measurements."""
+
+STANDS_STILL = 0.02
+"""Relative fall of the loss under which it does not move."""
+
+BATCH_SIZE = 16
+"""Clips of one step; a single clip is met with as many noises at once."""
+
+
+def overfit_mark(count: int) -> float:
+    """Return the share of error that `count` clips known by heart may leave."""
+    return ONE_CLIP_SHARE if count == 1 else BATCH_SHARE
+
+
+def check_overfit(
+    model: nn.Module,
+    clips: Clip,
+    *,
+    items: int = 1,
+    rate: float = 1e-3,
+    steps: int = 300,
+    seconds: float = 15.0,
+    mark: float | None = None,
+    loss: LossFunction = diffusion_loss,
+    optimizer: OptimizerMaker = adamw,
+    seed: int = 0,
+) -> Finding:
+    """Train a copy on a few clips until it knows them by heart, and say why if it does not.
+
+    Known is what leaves at most `mark` of the error, at levels from -20 dB to 20 dB, that a guess
+    leaves which knows only how loud the clips are.
+
+    Args:
+        model: Left as it is.
+        clips: Batched clips; `items` of them are taken.
+        items: 1, or a batch.
+        rate: Learning rate.
+        steps: Budget in steps.
+        seconds: Budget in seconds.
+        mark: Share of the error that passes; by default `overfit_mark`.
+        loss: As in training.
+        optimizer: Makes the optimizer.
+        seed: Of the noise.
+
+    Raises:
+        ValueError: As `observe`.
+    """
+    few = choose_clips(clips, items)
+    count = len(few.audio)
+    mark = overfit_mark(count) if mark is None else mark
+    errors = [level_errors(model, few, loss=loss, seed=seed)]
+    at_steps = [0]
+
+    def known(trial: Trial) -> bool:
+        if len(trial.losses) % LOOK_EVERY and len(trial.losses) != steps:
+            return False
+        errors.append(level_errors(trial.model, few, loss=loss, seed=seed))
+        at_steps.append(len(trial.losses))
+        return errors[-1].share <= mark and len(trial.losses) > LOOK_EVERY
+
+    batch = repeat_clips(few, BATCH_SIZE)
+    trial = train_copy(
+        model, batch, rate, steps, loss=loss, optimizer=optimizer, seconds=seconds, seed=seed,
+        stop=known,
+    )  # fmt: skip
+    if at_steps[-1] != len(trial.losses):
+        errors.append(level_errors(trial.model, few, loss=loss, seed=seed))
+        at_steps.append(len(trial.losses))
+    name = "one-clip overfit" if count == 1 else "one-batch overfit"
+    verdict, why, remedy = _judge(trial, errors, mark, few, loss)
+    message = (
+        f"after {plural(len(trial.losses), 'step')} on {plural(count, 'clip')} the error is "
+        f"{100 * errors[-1].share:.0f} % of that of knowing only the loudness, at most "
+        f"{100 * mark:.0f} % is right{why}"
+    )
+    shares = [error.share for error in errors]
+    return Finding(
+        name,
+        verdict,
+        message,
+        remedy,
+        figures={
+            "share of error left": shares[-1],
+            "share of error at the start": shares[0],
+            "largest share that passes": mark,
+            "steps": len(trial.losses),
+            "learning rate": rate,
+            "loss at the start": trial.start,
+            "loss at the end": trial.end,
+        },
+        curves=(
+            CurvePlot(
+                f"{plural(count, 'clip')} learnt by heart: error over that of knowing the loudness",
+                {"share of error": (at_steps, shares), "mark": (at_steps, [mark] * len(shares))},
+                y_label="share",
+            ),
+        ),
+    )
+
+
+def overfit_finding(
+    model: nn.Module,
+    clips: Clip,
+    losses: tuple[float, float],
+    steps: int,
+    rate: float,
+    *,
+    loss: LossFunction = diffusion_loss,
+    mark: float | None = None,
+    seed: int = 0,
+) -> Finding:
+    """Say of a model that was trained on these clips alone whether it knows them, and if not why.
+
+    Args:
+        model: As trained.
+        clips: All that it was trained on.
+        losses: Its training loss at the start and at the end.
+        steps: Steps done.
+        rate: The highest learning rate.
+        loss: As in training.
+        mark: Share of the error that passes; by default `overfit_mark`.
+        seed: Of the noise.
+    """
+    mark = overfit_mark(len(clips.audio)) if mark is None else mark
+    left = level_errors(model, clips, loss=loss, seed=seed)
+    trial = Trial(model, rate, list(losses))
+    if left.share > mark:  # is there a gradient at all?
+        trial.gradient_norms = train_copy(
+            model, choose_clips(clips, BATCH_SIZE), rate, 2, loss=loss, seed=seed
+        ).gradient_norms
+    verdict, why, remedy = _judge(trial, [left], mark, clips, loss)
+    names = plural(len(clips.audio), "clip")
+    word = "passed" if verdict == "ok" else "not passed"
+    message = (
+        f"{word}: after {plural(steps, 'step')} on {names} the error of the clean signal is "
+        f"{100 * left.share:.0f} % of that of knowing only the loudness, at most "
+        f"{100 * mark:.0f} % is right{why}"
+    )
+    figures = {"share of error left": left.share, "largest share that passes": mark}
+    return Finding("overfit", verdict, message, remedy, figures | {"steps": steps})
+
+
+def _judge(
+    trial: Trial, errors: list[LevelErrors], mark: float, clips: Clip, loss: LossFunction
+) -> tuple[Severity, str, str]:
+    """Return the verdict, the cause as the end of a sentence, and the remedy."""
+    last = errors[-1]
+    if last.share <= mark:
+        return "ok", "", ""
+    asked = number(trial.rate)
+    lower = number(trial.rate / 10)
+    if trial.without_gradient:
+        return (
+            "wrong",
+            ": the loss does not move, the weights get no gradient",
+            "look for detach(), torch.no_grad() or requires_grad=False between the network and "
+            "the loss",
+        )
+    if not trial.end <= 1.2 * abs(trial.start) or last.share > 3:
+        return (
+            "wrong",
+            f": it diverges at learning rate {asked}, the loss went from {number(trial.start)} to "
+            f"{number(trial.end)}",
+            f"set train.learning_rate={lower}",
+        )
+    squashed = check_output_range(trial.model, clips, loss=loss)
+    if squashed.verdict == "wrong":
+        return "wrong", f": {squashed.message}", squashed.remedy
+    if trial.start - trial.end < STANDS_STILL * abs(trial.start):
+        return (
+            "wrong",
+            f": the loss does not move at learning rate {asked}, it stays at {number(trial.end)}",
+            f"try train.learning_rate={number(10 * trial.rate)}; if nothing moves at any rate the "
+            "network does not see its input",
+        )
+    hard = [float(d) for d, s in zip(last.decibels, last.shares, strict=True) if s > mark]
+    improving = len(errors) < 3 or errors[-1].share < 0.97 * errors[-3].share
+    where = f", most at signal over noise of {level_range(hard)}"
+    if improving:
+        return (
+            "suspicious",
+            f": the loss still falls, from {number(trial.start)} to {number(trial.end)} so far"
+            f"{where}",
+            "give it more steps; if that ends above the mark too, the network is too small",
+        )
+    return (
+        "wrong",
+        f": it no longer improves{where}",
+        "make the network larger (model.channels), and see that it is told the noise level",
+    )
