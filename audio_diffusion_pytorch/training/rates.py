@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 ESTIMATE_STEPS = 20
 """Steps that are timed before the length of a run with a time limit is estimated."""
+
+EARLY = 0.8
+"""A run that would end before this share of its time limit is made longer."""
+
+SETTLED = 0.1
+"""Share of the time limit that passes between two moves of a plan, but for one about to end."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +93,58 @@ def seconds_per_step(durations: Sequence[float]) -> float:
 
 
 @dataclass
+class Pace:
+    """How long steps take of late, pauses such as validations shared out over all steps.
+
+    The mean of the last steps, at least 20 and `span` seconds of them, so that a machine which
+    becomes faster is noticed at once. What takes more than 4 times as long as they do is a pause;
+    pauses are rare, so theirs is the mean over the whole session.
+
+    Attributes:
+        span: Seconds that the last steps should cover.
+    """
+
+    span: float
+    _last: deque[float] = field(default_factory=deque)
+    _sum: float = 0.0
+    _paused: float = 0.0
+    _steps: int = 0
+
+    def add(self, seconds: float) -> None:
+        """Take the duration of a step, whatever came between it and the one before included."""
+        last = self._last
+        usual = 4.0 * self._sum / len(last) if len(last) >= 5 else math.inf
+        self._steps += 1
+        self._paused += max(0.0, seconds - usual)
+        last.append(min(seconds, usual))
+        self._sum += last[-1]
+        while len(last) > ESTIMATE_STEPS and self._sum - last[0] >= self.span:
+            self._sum -= last.popleft()
+
+    @property
+    def known(self) -> bool:
+        """Whether enough steps were seen to tell."""
+        return len(self._last) >= ESTIMATE_STEPS
+
+    @property
+    def seconds(self) -> float:
+        """Seconds a step."""
+        return max(1e-9, self._sum / len(self._last) + self._paused / self._steps)
+
+
+@dataclass
 class Planner:
     """Fits the plan to the time limit. Reads no clock itself: it is told the elapsed seconds.
 
     With a time limit the run's length is estimated after 20 steps (sooner if they take a tenth of
     the limit), aiming at 90 % of the limit; the rest is for validation, samples and checkpoints.
-    Later the plan is moved, at an unchanged rate and at most once in a tenth of the limit, only if
-    at the pace since the last move the run would end after the limit or before 80 % of it: a
-    machine that becomes slower still ends at a low learning rate. `max_steps` is never exceeded.
-    Whoever moves the plan stores it in a checkpoint, so a resumed run has the same rates up to the
-    next move.
+    Later the plan is moved, at an unchanged rate, only if the run would end after the limit or
+    before 80 % of it. A machine that becomes slower, by its mean pace since the last move, still
+    ends at a low learning rate; one that becomes faster, by its pace of late, uses the time it was
+    given. A plan is moved at most once in a tenth of the limit, or once more when its end is that
+    near: what it was made of may have been a mixture of the old pace and the new. `max_steps` is
+    never exceeded. Whoever moves the plan stores it in a checkpoint, so a resumed run has the same
+    rates up to the next move.
 
     Attributes:
         max_steps: Limit in steps, or None.
@@ -114,6 +163,7 @@ class Planner:
         """Start from the limit in steps where no plan was given."""
         if self.plan.total_steps is None and self.max_steps is not None:
             self.plan = Plan(self.max_steps)
+        self._pace = Pace(0.02 * (self.max_seconds or 0.0))
 
     def start(self, step: int, elapsed: float) -> None:
         """Begin timing at `step`, after `elapsed` seconds of training before a resume."""
@@ -143,26 +193,34 @@ class Planner:
         """
         if self.max_seconds is None or self._mark is None:
             return False
-        total = self.plan.total_steps
-        first = step == ESTIMATE_STEPS
+        total, spent = self.plan.total_steps, elapsed - self._before
+        self._before = elapsed
+        self._pace.add(spent)
         if total is None or step <= ESTIMATE_STEPS:
-            self._durations.append(elapsed - self._before)
-            self._before = elapsed
+            self._durations.append(spent)
         if total is None:
             slow = len(self._durations) > 2 and elapsed - self._mark[1] > 0.1 * self.max_seconds
             if len(self._durations) < ESTIMATE_STEPS and not slow:
                 return False
             return self._move(step, elapsed, seconds_per_step(self._durations), share=0.9)
-        settled = elapsed - self._mark[1] >= 0.1 * self.max_seconds
-        if not first and not (settled and step % max(1, total // 100) == 0):
+        if step >= total or (step != ESTIMATE_STEPS and step % max(1, total // 100) != 0):
             return False
-        pace = (elapsed - self._mark[1]) / max(1, step - self._mark[0])
-        if first:
-            pace = seconds_per_step(self._durations)
-        end = elapsed + (total - step) * pace
-        early = end < 0.8 * self.max_seconds and total != self.max_steps
-        if step < total and (end > self.max_seconds or early):
-            return self._move(step, elapsed, pace, share=0.95)
+        return self._fit(step, elapsed, total - step, self.max_seconds)
+
+    def _fit(self, step: int, elapsed: float, left: int, limit: float) -> bool:
+        """Move the plan if the `left` steps would end too late or too early."""
+        since_step, since = self._mark or (0, 0.0)
+        mean = (elapsed - since) / max(1, step - since_step)
+        if step == ESTIMATE_STEPS:
+            mean = seconds_per_step(self._durations)
+        lately = self._pace.seconds if self._pace.known else mean
+        due = step == ESTIMATE_STEPS or elapsed - since >= SETTLED * limit
+        if due and elapsed + left * min(mean, lately) > limit:
+            return self._move(step, elapsed, mean, share=0.95)
+        due = due or (self._pace.known and left * lately < SETTLED * limit)
+        early = elapsed + left * lately < EARLY * limit
+        if due and early and step + left != self.max_steps:
+            return self._move(step, elapsed, lately, share=0.95)
         return False
 
     def _move(self, step: int, elapsed: float, pace: float, share: float) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from itertools import pairwise
 
 import pytest
 
 from audio_diffusion_pytorch.training import Plan, Planner, rate_factor
-from audio_diffusion_pytorch.training.rates import seconds_per_step
+from audio_diffusion_pytorch.training.rates import Pace, seconds_per_step
 
 
 def test_cosine_has_its_closed_form_after_the_warm_up():
@@ -85,6 +86,74 @@ def test_a_slow_start_is_made_up_for():
 
     steps, seconds, rate = simulate(Planner(None, 600.0), pace, 600.0)
     assert 0.8 * 600.0 < seconds <= 600.0 and steps > 4500 and rate < 1e-3
+
+
+@pytest.mark.parametrize("faster", [3, 10, 60])
+@pytest.mark.parametrize("when", [0.05, 0.2, 0.4, 0.6])
+@pytest.mark.parametrize("slow", [1.0, 0.1])
+def test_a_machine_that_becomes_faster_uses_the_time_it_was_given(slow, when, faster):
+    """Six minutes asked, six minutes used: an early slow pace is not taken for the whole run."""
+    limit, rates = 360.0, []
+    planner = Planner(None, limit)
+
+    def pace(step, elapsed):
+        rates.append(rate_factor(step, planner.plan))
+        return slow / (faster if elapsed > when * limit else 1)
+
+    _, seconds, rate = simulate(planner, pace, limit)
+    assert 0.8 * limit <= seconds <= limit
+    assert rate < 1e-3
+    falls = [before - after for before, after in pairwise(rates[21:])]  # the plan is known
+    steepest = math.pi / 2 / (0.9 * limit / slow)  # of the first, shortest plan
+    assert all(0 <= fall < 1.01 * steepest for fall in falls)
+
+
+def test_a_machine_faster_after_the_estimate_is_noticed_before_its_short_plan_ends():
+    """Twenty slow steps, such as those of a compiler at work, and a plan of few steps."""
+    steps, seconds, _ = simulate(
+        Planner(None, 360.0), lambda step, _: 3.0 if step < 25 else 0.05, 360.0
+    )
+    assert 0.9 * 360 < seconds <= 360.0 and steps > 5000
+
+
+@pytest.mark.parametrize("period", [10, 60, 100])
+def test_a_machine_that_changes_all_the_time_neither_ends_early_nor_at_a_high_rate(period):
+    planner, moves = Planner(None, 360.0), []
+
+    def pace(_step, elapsed):
+        if not moves or moves[-1] != planner.plan:
+            moves.append(planner.plan)
+        return 0.25 if elapsed // period % 2 == 0 else 0.05
+
+    _, seconds, rate = simulate(planner, pace, 360.0)
+    assert 0.8 * 360 <= seconds <= 360.25 and rate < 0.02
+    assert len(moves) < 12
+
+
+def test_a_plan_that_grew_is_kept_on_resume():
+    def pace(_step, elapsed):
+        return 0.5 if elapsed < 100 else 0.05
+
+    first = Planner(None, 360.0)
+    step, elapsed, _ = simulate(first, pace, 150.0)
+    assert first.plan.anchor_step > 0
+    second = Planner(None, 360.0, plan=Plan(**asdict(first.plan)))
+    assert rate_factor(step, second.plan) == rate_factor(step, first.plan)
+    ends = [simulate(p, pace, 360.0, step, elapsed)[:2] for p in (first, second)]
+    assert ends[0] == ends[1] and ends[0][1] > 0.8 * 360
+
+
+def test_pauses_are_shared_out_over_all_steps():
+    pace = Pace(span=5.0)
+    for step in range(1000):
+        pace.add(0.1 + (10.0 if step % 250 == 249 else 0.0))
+    assert pace.known and pace.seconds == pytest.approx(0.1 + 10 / 250, rel=0.1)
+    for _ in range(60):
+        pace.add(0.01)
+    assert pace.seconds > 0.05, "60 steps are not 5 s yet"
+    for _ in range(500):
+        pace.add(0.01)
+    assert pace.seconds == pytest.approx(0.01 + 40 / 1560, rel=0.1)
 
 
 def test_validation_and_samples_every_so_often_do_not_spoil_the_end():
