@@ -12,6 +12,36 @@ from .finding import Severity as Severity
 from .finding import faults as faults
 from .finding import findings_text as findings_text
 from .finding import worst as worst
+from .latent_health import ChannelStatistics as ChannelStatistics
+from .latent_health import channel_statistics as channel_statistics
+from .latent_health import check_dead_latents as check_dead_latents
+from .latent_health import check_decoder_robustness as check_decoder_robustness
+from .latent_health import check_duplicate_latents as check_duplicate_latents
+from .latent_health import check_encoder_draws as check_encoder_draws
+from .latent_health import check_latent_dimensions as check_latent_dimensions
+from .latent_health import check_latent_scale as check_latent_scale
+from .latent_health import check_latent_values as check_latent_values
+from .latent_health import check_latent_whiteness as check_latent_whiteness
+from .latent_health import check_round_trip as check_round_trip
+from .latent_health import examine_code as examine_code
+from .latent_health import examine_latents as examine_latents
+from .learning import LevelErrors as LevelErrors
+from .learning import check_attention as check_attention
+from .learning import check_batch_norm as check_batch_norm
+from .learning import check_dead_channels as check_dead_channels
+from .learning import check_ema as check_ema
+from .learning import check_gradients as check_gradients
+from .learning import check_learning_rate as check_learning_rate
+from .learning import check_noise_level as check_noise_level
+from .learning import check_output_range as check_output_range
+from .learning import check_overfit as check_overfit
+from .learning import check_overfitting as check_overfitting
+from .learning import check_recorded_rate as check_recorded_rate
+from .learning import check_weights_moved as check_weights_moved
+from .learning import examine_learning as examine_learning
+from .learning import level_errors as level_errors
+from .learning import overfit_finding as overfit_finding
+from .learning import update_ratio as update_ratio
 from .observation import Observation as Observation
 from .observation import Sampling as Sampling
 from .observation import observe as observe
@@ -32,10 +62,12 @@ from .wav import wav_bytes as wav_bytes
 
 __all__ = [
     "SEVERITIES",
+    "ChannelStatistics",
     "CurvePlot",
     "Diagnosis",
     "Examined",
     "Finding",
+    "LevelErrors",
     "MetricRow",
     "Observation",
     "Part",
@@ -46,16 +78,44 @@ __all__ = [
     "Severity",
     "Sound",
     "Verdict",
+    "channel_statistics",
+    "check_attention",
+    "check_batch_norm",
+    "check_dead_channels",
+    "check_dead_latents",
+    "check_decoder_robustness",
+    "check_duplicate_latents",
+    "check_ema",
+    "check_encoder_draws",
+    "check_gradients",
+    "check_latent_dimensions",
+    "check_latent_scale",
+    "check_latent_values",
+    "check_latent_whiteness",
+    "check_learning_rate",
+    "check_noise_level",
+    "check_output_range",
+    "check_overfit",
+    "check_overfitting",
+    "check_recorded_rate",
+    "check_round_trip",
+    "check_weights_moved",
+    "examine_code",
+    "examine_latents",
+    "examine_learning",
     "examine_parts",
     "faults",
     "findings_text",
     "format_table",
+    "level_errors",
     "log_spectrogram",
     "loss_curve_image",
     "observe",
+    "overfit_finding",
     "save_comparison",
     "save_spectrogram",
     "spectrogram_image",
+    "update_ratio",
     "wav_bytes",
     "worst",
     "write_aside",
