@@ -21,6 +21,7 @@ from audio_diffusion_pytorch.diffusion.times import shared_strata
 
 from .distributed import Processes, start_processes
 from .ema import EMA
+from .level_table import LevelTable
 from .loggers import Logger
 from .objective import LossFunction, diffusion_loss, to_device
 from .precision import Precision, choose_precision
@@ -129,6 +130,10 @@ def fit(
                 upkeep.validation = Validation(
                     validation, loss, items, bins, config.batch_size, config.seed, group
                 )
+                if bins > 0:
+                    upkeep.level_table = LevelTable(
+                        data, validation, loss, items, config.batch_size, config.seed, group
+                    )
                 net = getattr(model, "net", None) if baseline is None else baseline
                 upkeep.baseline = net if isinstance(net, nn.Module) else None
             if resume is not False:

@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from audio_diffusion_pytorch.diagnostics.possible import LEVELS_NAME, Levels, write_levels
+
 from .checkpoint import CheckpointFolder, load_newest
 from .distributed import Processes
+from .level_table import LevelTable, level_scalars, level_words
 from .loggers import Logger, Resumable
 from .post_hoc_ema import drop_snapshots_after
 from .precision import Precision
@@ -40,6 +43,7 @@ class Upkeep:
         settings: Kept in each checkpoint.
         exact: What fixes the run beside its weights; kept in each checkpoint, compared on resume.
         validation: The fixed validation, if there is one.
+        level_table: What is measured at fixed noise levels, if anything is.
         baseline: The network to silence for the reference beside the validation loss.
     """
 
@@ -52,6 +56,7 @@ class Upkeep:
     settings: Mapping[str, Any] | None = None
     exact: Mapping[str, Any] = field(default_factory=dict)
     validation: Validation | None = None
+    level_table: LevelTable | None = None
     baseline: nn.Module | None = None
 
     def __post_init__(self) -> None:
@@ -234,13 +239,29 @@ class Upkeep:
             zero = {f"zero_predictor/{name}": value for name, value in self.zero_predictor.items()}
             values.update(zero)
             beside += f" (a network that answers zero: {zero['zero_predictor/loss']:.4f})"
+        levels = self._measure_levels()
+        if levels is not None:
+            values.update(level_scalars(levels))
+            beside += f", {level_words(levels)}"
         self.validated_step = state.step
         self._scalars(values)
         self.progress.note(f"step {state.step}: validation loss {mean['loss']:.4f}{beside}")
         if not mean["loss"] < state.best_loss:
             return False
         state.best_loss, state.best_step = mean["loss"], state.step
+        if levels is not None and self.processes.is_main:
+            write_levels(self.folder / LEVELS_NAME, levels)
         return True
+
+    def _measure_levels(self) -> Levels | None:
+        """The table of the averaged weights; says once if there is to be one and cannot be."""
+        if self.level_table is None:
+            return None
+        levels = self.level_table(self.state.ema.module, self.state.precision)
+        trouble = self.level_table.trouble()
+        if trouble:
+            self.progress.note(trouble)
+        return levels
 
     def _save(self, best: bool) -> None:
         state = self.state

@@ -1,0 +1,148 @@
+"""The error of the clean signal at fixed noise levels, measured at every validation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.diagnostics.possible import LevelMeter, Levels
+from audio_diffusion_pytorch.diagnostics.possible.measure import (
+    MOST_CLIPS,
+    learnt_count,
+    linear_denoiser,
+    measurable,
+    some_places,
+)
+from audio_diffusion_pytorch.diagnostics.possible.share import percent
+from audio_diffusion_pytorch.diffusion.autoregressive import ARVDiffusion
+from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
+
+from .distributed import Processes
+from .objective import LossFunction
+from .precision import Precision
+from .seeds import derive_seed
+
+LEVELS_STREAM = 0x6C6576656C73
+"""Keeps this table's random numbers apart from training's and validation's."""
+
+
+class LevelTable:
+    """The table of levels on at most 32 held-back clips, the same clips and noise each time.
+
+    What the best linear denoiser reaches stands beside it; that one is made once, of training
+    clips. Unlike the loss these numbers can be compared between any two runs on the same data.
+    Models whose objective is no `GaussianDiffusion` with one level per clip have none.
+
+    Args:
+        data: Training clips by `(epoch, index)`; epoch 0 is used.
+        held_back: Likewise, clips never trained on.
+        loss: As in training.
+        items: Clips at most; never more than 32.
+        batch_size: Clips of one forward pass.
+        seed: Of the run.
+        processes: Who shares the work.
+    """
+
+    def __init__(
+        self,
+        data: Dataset[Clip],
+        held_back: Dataset[Clip],
+        loss: LossFunction,
+        items: int,
+        batch_size: int,
+        seed: int,
+        processes: Processes,
+    ) -> None:
+        self.data, self.held_back, self.loss = data, held_back, loss
+        self.items, self.batch_size = min(items, MOST_CLIPS), batch_size
+        self.seed, self.processes = derive_seed(seed, LEVELS_STREAM), processes
+        self._trouble, self._told = "", False
+        self._meter: LevelMeter | None = None
+        self._batches: list[tuple[int, Clip]] = []
+
+    def __call__(self, model: nn.Module, precision: Precision) -> Levels | None:
+        """The table of a model, the same in every process; None where there is none."""
+        diffusion = getattr(model, "diffusion", None)
+        single = isinstance(diffusion, GaussianDiffusion) and not isinstance(
+            diffusion, ARVDiffusion
+        )
+        if self._trouble or not single:
+            return None
+        sums, trouble = torch.zeros(0, dtype=torch.float64), ""
+        try:
+            sums = self._sums(model, precision)
+        except Exception as error:  # it is only told, so it must never end a training
+            trouble = f"no table of noise levels: {' '.join(str(error).split())}"
+        found = [words for words in self.processes.gather(trouble) if words]
+        if found or self._meter is None:
+            self._trouble = (found or ["no table of noise levels"])[0]
+            return None
+        total = torch.tensor(self.processes.sum(sums.tolist()), dtype=torch.float64)
+        return self._meter.levels(model, total)
+
+    def trouble(self) -> str:
+        """Why there is no table, told once; else empty."""
+        words = "" if self._told else self._trouble
+        self._told = bool(self._trouble)
+        return words
+
+    def _sums(self, model: nn.Module, precision: Precision) -> Tensor:
+        device = self.processes.device
+        with precision.autocast(device):
+            if self._meter is None:
+                self._meter = self._start(model)
+            meter = self._meter
+            total = torch.zeros(meter.num_sums, dtype=torch.float64)
+            for first, batch in self._batches:
+                total += meter.sums(model, batch, first)
+        return total
+
+    def _start(self, model: nn.Module) -> LevelMeter:
+        """Read the clips and make the linear denoiser; the same one in every process."""
+        count = learnt_count(self.data[(0, 0)].audio.numel())
+        learnt = _read(self.data, some_places(_length(self.data), count))
+        places = some_places(_length(self.held_back), self.items)
+        starts = range(0, len(places), self.batch_size)
+        mine = [*starts][self.processes.rank :: self.processes.world_size]
+        self._batches = [
+            (first, _read(self.held_back, places[first : first + self.batch_size]))
+            for first in mine
+        ]
+        return LevelMeter(
+            measurable(model),
+            linear_denoiser(model, learnt, self.loss),
+            len(places),
+            loss=self.loss,
+            seed=self.seed,
+        )
+
+
+def level_scalars(levels: Levels) -> dict[str, float]:
+    """The rows of a table by name, as the curves have them: "level/-20_dB" and so on."""
+    named = {
+        "validation/share_explained": levels.share,
+        "best_linear/share_explained": levels.linear_share,
+    }
+    for name, errors in (("level", levels.model), ("best_linear", levels.linear)):
+        pairs = zip(levels.decibels, errors, strict=True)
+        named.update({f"{name}/{level:g}_dB": error for level, error in pairs})
+    return named
+
+
+def level_words(levels: Levels) -> str:
+    """What the line of a validation says of a table."""
+    return (
+        f"explains {percent(levels.share)} of what is possible "
+        f"(best linear {percent(levels.linear_share)})"
+    )
+
+
+def _read(data: Dataset[Clip], places: list[int]) -> Clip:
+    clips: Clip = default_collate([data[(0, place)] for place in places])
+    return clips
+
+
+def _length(data: Dataset[Clip]) -> int:
+    return len(data)  # type: ignore[arg-type]
