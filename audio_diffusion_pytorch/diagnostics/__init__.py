@@ -49,6 +49,19 @@ from .plots import log_spectrogram as log_spectrogram
 from .plots import loss_curve_image as loss_curve_image
 from .plots import save_spectrogram as save_spectrogram
 from .plots import spectrogram_image as spectrogram_image
+from .possible import LevelMeter as LevelMeter
+from .possible import Levels as Levels
+from .possible import LinearDenoiser as LinearDenoiser
+from .possible import LossMarks as LossMarks
+from .possible import check_answer_sign as check_answer_sign
+from .possible import check_best as check_best
+from .possible import check_share as check_share
+from .possible import check_trivial_loss as check_trivial_loss
+from .possible import compare_losses as compare_losses
+from .possible import examine_losses as examine_losses
+from .possible import measure_levels as measure_levels
+from .possible import read_levels as read_levels
+from .possible import write_levels as write_levels
 from .report import CurvePlot as CurvePlot
 from .report import MetricRow as MetricRow
 from .report import Remark as Remark
@@ -68,6 +81,10 @@ __all__ = [
     "Examined",
     "Finding",
     "LevelErrors",
+    "LevelMeter",
+    "Levels",
+    "LinearDenoiser",
+    "LossMarks",
     "MetricRow",
     "Observation",
     "Part",
@@ -79,8 +96,10 @@ __all__ = [
     "Sound",
     "Verdict",
     "channel_statistics",
+    "check_answer_sign",
     "check_attention",
     "check_batch_norm",
+    "check_best",
     "check_dead_channels",
     "check_dead_latents",
     "check_decoder_robustness",
@@ -99,10 +118,14 @@ __all__ = [
     "check_overfitting",
     "check_recorded_rate",
     "check_round_trip",
+    "check_share",
+    "check_trivial_loss",
     "check_weights_moved",
+    "compare_losses",
     "examine_code",
     "examine_latents",
     "examine_learning",
+    "examine_losses",
     "examine_parts",
     "faults",
     "findings_text",
@@ -110,8 +133,10 @@ __all__ = [
     "level_errors",
     "log_spectrogram",
     "loss_curve_image",
+    "measure_levels",
     "observe",
     "overfit_finding",
+    "read_levels",
     "save_comparison",
     "save_spectrogram",
     "spectrogram_image",
@@ -119,5 +144,6 @@ __all__ = [
     "wav_bytes",
     "worst",
     "write_aside",
+    "write_levels",
     "write_report",
 ]
