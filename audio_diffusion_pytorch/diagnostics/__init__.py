@@ -71,6 +71,32 @@ from .report import Sound as Sound
 from .report import Verdict as Verdict
 from .report import format_table as format_table
 from .report_html import write_report as write_report
+from .sampling_health import check_finite_samples as check_finite_samples
+from .sampling_health import check_memorisation as check_memorisation
+from .sampling_health import check_repeatability as check_repeatability
+from .sampling_health import check_sample_clipping as check_sample_clipping
+from .sampling_health import check_sample_dc as check_sample_dc
+from .sampling_health import check_sample_level as check_sample_level
+from .sampling_health import check_sample_silence as check_sample_silence
+from .sampling_health import check_sample_spectrum as check_sample_spectrum
+from .sampling_health import check_sample_variety as check_sample_variety
+from .sampling_health import check_solver_sweep as check_solver_sweep
+from .sampling_health import check_step_sweep as check_step_sweep
+from .sampling_health import examine_sampling as examine_sampling
+from .sampling_health import spectral_distance as spectral_distance
+from .trajectory import NetCall as NetCall
+from .trajectory import RealLevel as RealLevel
+from .trajectory import Reference as Reference
+from .trajectory import Trajectory as Trajectory
+from .trajectory import check_clamped_state as check_clamped_state
+from .trajectory import check_guesses as check_guesses
+from .trajectory import check_told_levels as check_told_levels
+from .trajectory import check_trajectory as check_trajectory
+from .trajectory import examine_trajectory as examine_trajectory
+from .trajectory import real_reference as real_reference
+from .trajectory import record_trajectory as record_trajectory
+from .trajectory import times_told as times_told
+from .trajectory import true_decibels as true_decibels
 from .wav import wav_bytes as wav_bytes
 
 __all__ = [
@@ -86,39 +112,58 @@ __all__ = [
     "LinearDenoiser",
     "LossMarks",
     "MetricRow",
+    "NetCall",
     "Observation",
     "Part",
+    "RealLevel",
+    "Reference",
     "Remark",
     "Report",
     "Sampling",
     "Section",
     "Severity",
     "Sound",
+    "Trajectory",
     "Verdict",
     "channel_statistics",
     "check_answer_sign",
     "check_attention",
     "check_batch_norm",
     "check_best",
+    "check_clamped_state",
     "check_dead_channels",
     "check_dead_latents",
     "check_decoder_robustness",
     "check_duplicate_latents",
     "check_ema",
     "check_encoder_draws",
+    "check_finite_samples",
     "check_gradients",
+    "check_guesses",
     "check_latent_dimensions",
     "check_latent_scale",
     "check_latent_values",
     "check_latent_whiteness",
     "check_learning_rate",
+    "check_memorisation",
     "check_noise_level",
     "check_output_range",
     "check_overfit",
     "check_overfitting",
     "check_recorded_rate",
+    "check_repeatability",
     "check_round_trip",
+    "check_sample_clipping",
+    "check_sample_dc",
+    "check_sample_level",
+    "check_sample_silence",
+    "check_sample_spectrum",
+    "check_sample_variety",
     "check_share",
+    "check_solver_sweep",
+    "check_step_sweep",
+    "check_told_levels",
+    "check_trajectory",
     "check_trivial_loss",
     "check_weights_moved",
     "compare_losses",
@@ -127,6 +172,8 @@ __all__ = [
     "examine_learning",
     "examine_losses",
     "examine_parts",
+    "examine_sampling",
+    "examine_trajectory",
     "faults",
     "findings_text",
     "format_table",
@@ -137,9 +184,14 @@ __all__ = [
     "observe",
     "overfit_finding",
     "read_levels",
+    "real_reference",
+    "record_trajectory",
     "save_comparison",
     "save_spectrogram",
+    "spectral_distance",
     "spectrogram_image",
+    "times_told",
+    "true_decibels",
     "update_ratio",
     "wav_bytes",
     "worst",
