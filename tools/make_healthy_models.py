@@ -33,7 +33,7 @@ def make(run: Run, minutes: float) -> None:
     train, held_back = run.data()
     model.fit_normalizer(train[0, i].audio[None] for i in range(len(train)))
     config = TrainConfig(
-        max_minutes=minutes, batch_size=16, learning_rate=2e-3, precision="fp32",
+        max_minutes=minutes, batch_size=32, learning_rate=2e-3, precision="fp32",
         validate_every=500, sample_every=0,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
