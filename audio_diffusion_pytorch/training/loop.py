@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.data.sampler import StreamSampler
+from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diffusion.times import shared_strata
 
 from .distributed import Processes, start_processes
@@ -24,6 +25,7 @@ from .ema import EMA
 from .level_table import LevelTable
 from .loggers import Logger
 from .objective import LossFunction, diffusion_loss, to_device
+from .overfit import FirstClips, OverfitGate
 from .precision import Precision, choose_precision
 from .seeds import derive_seed
 from .stop_signals import StopSignals, ignore_stop_signals
@@ -53,6 +55,7 @@ class TrainResult:
         precision: The number format of the run.
         ema: The averaged weights; `ema.module` is the model to sample from.
         checkpoint: The last checkpoint.
+        overfit: Under `train.overfit`, whether the clips are known by heart, and if not why.
     """
 
     step: int
@@ -66,6 +69,7 @@ class TrainResult:
     precision: Precision
     ema: EMA
     checkpoint: Path
+    overfit: Finding | None = None
 
 
 def fit(
@@ -117,6 +121,9 @@ def fit(
         json.dumps(settings)
     except TypeError as error:
         raise ValueError(f"settings must be JSON values to be kept: {error}") from error
+    first = FirstClips(data, config.overfit) if config.overfit else None
+    if first is not None:
+        data = validation = first
     group = start_processes(config.device) if processes is None else processes
     devices = [group.device] if group.device.type == "cuda" else []
     try:
@@ -136,6 +143,8 @@ def fit(
                     )
                 net = getattr(model, "net", None) if baseline is None else baseline
                 upkeep.baseline = net if isinstance(net, nn.Module) else None
+            if first is not None:  # before the first step: it measures where the loss begins
+                run.gate = OverfitGate(model, first, config, loss, run.state.precision, group)
             if resume is not False:
                 upkeep.resume(resume)
             return run.train()
@@ -172,6 +181,7 @@ class _Run:
         self.state = TrainState.start(model, config, precision, self.device)
         self.upkeep = Upkeep(self.state, config, processes, folder)
         self.generator = torch.Generator(self.device)
+        self.gate: OverfitGate | None = None
 
     def train(self) -> TrainResult:
         """Step until the plan, the clock or a signal says stop."""
@@ -191,6 +201,10 @@ class _Run:
         finally:
             batches.close()
             upkeep.progress.close()
+        complete = reason in ("finished", "time limit")
+        overfit = self.gate.judge(state.step) if self.gate is not None and complete else None
+        if overfit is not None:
+            upkeep.progress.note(overfit.text)
         clips = (state.step - first_step) * config.batch_size * config.accumulate
         return TrainResult(
             step=state.step,
@@ -204,6 +218,7 @@ class _Run:
             precision=state.precision,
             ema=state.ema,
             checkpoint=upkeep.checkpoints.last,
+            overfit=overfit,
         )
 
     def _batches(self) -> Generator[Clip, None, None]:

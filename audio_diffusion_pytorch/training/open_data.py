@@ -19,6 +19,7 @@ from audio_diffusion_pytorch.data.report import without_remedy
 from audio_diffusion_pytorch.data.split import split_files
 
 from .config_files import ConfigError
+from .overfit import FirstClips
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -158,7 +159,9 @@ def _folder(
     )
 
 
-def clip_batches(data: AudioFolder, count: int = 512, batch_size: int = 32) -> Iterator[Tensor]:
+def clip_batches(
+    data: AudioFolder | FirstClips, count: int = 512, batch_size: int = 32
+) -> Iterator[Tensor]:
     """Yield audio `(b, c, t)` of up to `count` clips of epoch 0, spread evenly over the data."""
     chosen = [i * len(data) // min(count, len(data)) for i in range(min(count, len(data)))]
     for i in range(0, len(chosen), batch_size):

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
+from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.data.folder import AudioFolder
 from audio_diffusion_pytorch.data.report import listing, without_remedy
 from audio_diffusion_pytorch.diagnostics import MetricRow, Verdict
@@ -28,9 +30,14 @@ DIVERGED, DIVERGED_IN_WARM_UP = 1.2, 3.0
 """How often the loss of a zero answer is too much; random weights begin somewhat above it."""
 
 
-def about_data(data: AudioFolder, held_back: AudioFolder | None, config: DataConfig) -> list[str]:
+def about_data(
+    data: AudioFolder, held_back: AudioFolder | None, config: DataConfig, overfit: int = 0
+) -> list[str]:
     """Return what was found, held back and left out so far, one line each."""
     lines = data.report.text().split("\n")
+    if overfit:
+        used = "the first clip" if min(overfit, len(data)) == 1 else f"the first {overfit} clips"
+        return [*lines, f"train.overfit={overfit}: {used} alone, to train on and to judge by"]
     if held_back is None:
         return [*lines, "nothing is held back: only the training loss judges"]
     listed = held_back_list(config, data.root, [*data.files, *held_back.files])
@@ -44,7 +51,7 @@ def about_data(data: AudioFolder, held_back: AudioFolder | None, config: DataCon
 
 def zero_loss(
     model: nn.Module,
-    data: AudioFolder,
+    data: Dataset[Clip],
     config: TrainConfig,
     result: TrainResult,
     loss: LossFunction = diffusion_loss,
@@ -89,6 +96,12 @@ def result_rows(
         target = f"at most {0.9 * zero:.3g}"
         rows.append(MetricRow("validation loss", loss, target, verdict))
         rows.append(MetricRow("loss of a network that answers zero", zero))
+    if result.overfit is not None:
+        known = result.overfit.verdict == "ok"
+        answer = "yes" if known else "no"
+        rows.append(
+            MetricRow("knows its clips by heart", answer, "yes", "pass" if known else "fail")
+        )
     level, wanted = float(rms_db(sounds).mean()), float(rms_db(real).mean())
     rows.append(MetricRow.within("level of the sounds", level, wanted - 6, wanted + 6, "dBFS"))
     rows.append(MetricRow("level of the recordings", wanted, unit="dBFS"))
@@ -118,6 +131,10 @@ def plain_words(
         f"{data.length / data.sample_rate:.2f} s from {len(data.files)} files "
         f"({speed}{result.precision.name}). "
     )
+    if result.overfit is not None:
+        count = f"the first {min(config.overfit, len(data))} of {len(data)} clips"
+        text = text.replace(f"{len(data)} clips", count, 1)
+        return f"{text}Known by heart: {result.overfit.text.removeprefix('overfit: ')}."
     diverged = has_diverged(result, rows, config)
     loss = by_name.get("validation loss")
     if loss is not None:

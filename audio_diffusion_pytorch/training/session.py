@@ -31,6 +31,7 @@ from .loggers import JSONLinesLogger, Logger, TensorBoardLogger, read_scalars
 from .loop import TrainResult, fit
 from .objective import LossFunction, diffusion_loss
 from .open_data import clip_batches
+from .overfit import FirstClips
 from .precision import check_precision
 from .result_words import about_data, plain_words, result_rows, zero_loss
 from .run_folder import Run
@@ -80,7 +81,7 @@ class Session:
         resume = self.arguments.resume is not None
         settings = {"config": config_to_dict(config), "labels": data.label_table.to_dict()}
         if self.processes.is_main:
-            print("\n".join(about_data(data, held_back, config.data)))
+            print("\n".join(about_data(data, held_back, config.data, train.overfit)))
             write_aside(self.run.labels_path, json.dumps(settings["labels"], indent=1) + "\n")
             count = sum(p.numel() for p in model.parameters())
             print(f"model: {count:,} parameters")
@@ -158,11 +159,12 @@ class Session:
         config = self.arguments.config
         curves = self.run.logs / "scalars.jsonl"
         scalars = read_scalars(curves) if curves.is_file() else {}  # none in a run of few steps
-        real = torch.cat(list(clip_batches(data, 64)))
         train = config.train
+        used = FirstClips(data, train.overfit) if train.overfit else data
+        real = torch.cat(list(clip_batches(used, 64)))
         clips = result.step * train.batch_size * train.accumulate * self.processes.world_size
-        epochs = clips / len(data)
-        trivial = zero_loss(result.ema.module, data, train, result, loss)
+        epochs = clips / len(used)
+        trivial = zero_loss(result.ema.module, used, train, result, loss)
         compared = made if isinstance(made, Compared) else None
         sounds = (made.made if isinstance(made, Compared) else made).float().cpu()
         meant = real if compared is None else compared.sounds[ORIGINAL]
@@ -180,7 +182,7 @@ class Session:
             made_and_real(report, sounds, real, data.sample_rate)
         else:
             compared.add_to(report, data.sample_rate)
-        report.notes.extend(about_data(data, held_back, config.data))
+        report.notes.extend(about_data(data, held_back, config.data, train.overfit))
         report.config, report.versions = config_to_dict(config), versions()
         write_report(self.run.report_path, report, max_sounds=max(16, len(report.sounds)))
         self.run.write_summary(

@@ -10,6 +10,9 @@ from .config_files import ConfigError
 DEFAULT_MINUTES = 10.0
 """The time limit, in minutes, when neither `max_steps` nor `max_minutes` is given."""
 
+OVERFIT_MINUTES = 2.0
+"""The same for a run with `overfit`: a network that can learn knows a clip by heart by then."""
+
 
 @dataclass
 class TrainConfig:
@@ -21,7 +24,7 @@ class TrainConfig:
         max_minutes: Minutes of training, counted from the first step, validation and sampling
             during training and the time before a resume included; None: no limit. When only
             minutes are given, the number of steps is estimated from the first 20 steps. When
-            neither is given the limit is 10 minutes.
+            neither is given the limit is 10 minutes, with `overfit` 2 minutes.
         batch_size: Clips of one forward pass of one process.
         accumulate: Forward passes per optimizer step; a step sees `batch_size * accumulate` clips
             in every process.
@@ -55,6 +58,10 @@ class TrainConfig:
         checkpoint_every: Steps between two checkpoints; 0: only at the end.
         keep_checkpoints: Step checkpoints kept besides the last and the best.
         sample_every: Steps between two calls of `on_sample`; 0: never.
+        overfit: Train on the first so many clips only, the same stretch of each in every epoch,
+            validate on the same clips, and say at the end in one sentence whether the network knows
+            them by heart and if not why: what cannot learn one clip will learn no folder. 0: train
+            on everything.
         compile: Whether to run the model through `torch.compile`.
         runs: Folder in which run folders are made.
     """
@@ -86,6 +93,7 @@ class TrainConfig:
     checkpoint_every: int = 250
     keep_checkpoints: int = 2
     sample_every: int = 1000
+    overfit: int = 0
     compile: bool = False
     runs: str = "runs"
 
@@ -98,7 +106,8 @@ class TrainConfig:
         """The time limit in seconds, or None when only steps limit the run."""
         if self.max_minutes is not None:
             return 60.0 * self.max_minutes
-        return None if self.max_steps is not None else 60.0 * DEFAULT_MINUTES
+        minutes = OVERFIT_MINUTES if self.overfit else DEFAULT_MINUTES
+        return None if self.max_steps is not None else 60.0 * minutes
 
     def check(self) -> None:
         """Refuse values that cannot work.
@@ -110,7 +119,7 @@ class TrainConfig:
         not_negative = (
             "weight_decay", "warmup_steps", "clip_norm", "ema_power", "ema_warmup_steps",
             "ema_snapshot_every", "seed", "num_workers", "validate_every", "validation_items",
-            "validation_bins", "checkpoint_every", "keep_checkpoints", "sample_every",
+            "validation_bins", "checkpoint_every", "keep_checkpoints", "sample_every", "overfit",
         )  # fmt: skip
         for key in positive:
             if not getattr(self, key) > 0:

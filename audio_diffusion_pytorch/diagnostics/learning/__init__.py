@@ -11,6 +11,7 @@ from .level_errors import level_errors as level_errors
 from .noise_level import check_noise_level as check_noise_level
 from .output import check_output_range as check_output_range
 from .overfit import check_overfit as check_overfit
+from .overfit import loss_fall_finding as loss_fall_finding
 from .overfit import overfit_finding as overfit_finding
 from .overfit import overfit_mark as overfit_mark
 from .overfitting import check_overfitting as check_overfitting
@@ -37,6 +38,7 @@ __all__ = [
     "check_weights_moved",
     "examine_learning",
     "level_errors",
+    "loss_fall_finding",
     "overfit_finding",
     "overfit_mark",
     "update_ratio",

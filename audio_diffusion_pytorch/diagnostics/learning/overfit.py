@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
@@ -87,7 +89,7 @@ def check_overfit(
             return False
         errors.append(level_errors(trial.model, few, loss=loss, seed=seed))
         at_steps.append(len(trial.losses))
-        return errors[-1].share <= mark and len(trial.losses) > LOOK_EVERY
+        return errors[-1].share <= mark
 
     batch = repeat_clips(few, BATCH_SIZE)
     trial = train_copy(
@@ -169,6 +171,33 @@ def overfit_finding(
     )
     figures = {"share of error left": left.share, "largest share that passes": mark}
     return Finding("overfit", verdict, message, remedy, figures | {"steps": steps})
+
+
+def loss_fall_finding(losses: tuple[float, float], count: int, steps: int, rate: float) -> Finding:
+    """Say the same by the loss alone, where nobody can look into the objective.
+
+    Args:
+        losses: The loss on the clips before and after the training, at the same noise.
+        count: How many clips.
+        steps: Steps done.
+        rate: The highest learning rate.
+    """
+    start, end = losses
+    mark = overfit_mark(2)  # a loss has a floor that no network passes
+    share = end / start if start > 0 else math.nan
+    message = (
+        f"after {plural(steps, 'step')} on {plural(count, 'clip')} the loss is "
+        f"{100 * share:.0f} % of its first value, at most {100 * mark:.0f} % is right"
+    )
+    figures = {"loss at the start": start, "loss at the end": end, "steps": steps}
+    if share <= mark:
+        return Finding("overfit", "ok", f"passed: {message}", figures=figures)
+    diverged = not end <= 1.2 * abs(start)
+    why = f": it diverges at learning rate {number(rate)}" if diverged else ""
+    remedy = f"set train.learning_rate={number(rate / 10)}" if diverged else (
+        "give it more steps, or another learning rate; if nothing helps, look at the gradients"
+    )  # fmt: skip
+    return Finding("overfit", "wrong", f"not passed: {message}{why}", remedy, figures=figures)
 
 
 def _judge(

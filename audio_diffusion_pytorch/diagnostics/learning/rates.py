@@ -19,9 +19,12 @@ from .words import number
 FACTORS = (1.0, 0.1, 10.0, 0.01, 100.0)
 """Rates that are tried, over the asked one, in this order: the asked one is never left out."""
 
-UNRULY = 2.0
-"""Times its first value that the loss may rise at the start: a tenfold rate that is too high goes
-to 2.5 or 5, the right one does not rise at all."""
+BATCH = 8
+"""Clips of the one batch; their noise levels cover all."""
+
+CALM, UNRULY = 1.05, 2.0
+"""Times its first value that the loss may rise on the way: at the right rate it does not rise at
+all (the noise is the same in each step), at a tenfold rate to 1.1 to 5 times."""
 
 DIVERGING = 10.0
 """Times its first value from which a loss on the way is no longer a bad start."""
@@ -59,7 +62,7 @@ def check_learning_rate(
 
     Args:
         model: Left as it is; each copy starts from its weights.
-        clips: Batched clips; up to 16 are used.
+        clips: Batched clips; up to 8 are used.
         rate: The learning rate in question.
         steps: Of each copy; fewer, at least 8, where they would take too long.
         seconds: Budget for all.
@@ -68,11 +71,13 @@ def check_learning_rate(
         optimizer: Makes the optimizer.
         seed: Of the noise.
     """
-    batch = choose_clips(clips, 16)
+    rate = float(f"{rate:.9g}")
+    batch = choose_clips(clips, BATCH)
     trials: dict[float, Trial] = {}
     for factor in dict.fromkeys((1.0, *factors)):
-        trials[rate * factor] = train_copy(
-            model, batch, rate * factor, steps, loss=loss, optimizer=optimizer,
+        tried = float(f"{rate * factor:.9g}")
+        trials[tried] = train_copy(
+            model, batch, tried, steps, loss=loss, optimizer=optimizer,
             fixed_noise=True, seconds=seconds / len(factors), seed=seed,
         )  # fmt: skip
         steps = max(8, len(trials[rate].losses)) if trials[rate].out_of_time else steps
@@ -111,7 +116,7 @@ def _best(trials: Mapping[float, Trial]) -> float | None:
     good = {
         rate: trial.end
         for rate, trial in trials.items()
-        if trial.peak <= UNRULY * abs(trial.start)
+        if trial.peak <= CALM * abs(trial.start)
         and trial.start - trial.end > MOVES * abs(trial.start)
     }
     return min(good, key=lambda tried: good[tried]) if good else None
