@@ -26,6 +26,7 @@ class LinearDenoiser:
 
     Attributes:
         spectrum: Power `(channels, t // 2 + 1)` at the frequencies of the clips' length.
+        variance: Mean square of the clips.
 
     Raises:
         ValueError: There is no signal.
@@ -40,6 +41,7 @@ class LinearDenoiser:
                 f"{tuple(clean.shape)}"
             )
         power = periodogram(clean)
+        self.variance = float(clean.float().cpu().double().square().mean())
         self.spectrum = _mixed(_spectrum(power), _best_even_share(power, clean.shape[-1]))
 
     def errors(self, clean: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
