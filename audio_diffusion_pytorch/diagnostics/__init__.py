@@ -84,6 +84,29 @@ from .sampling_health import check_solver_sweep as check_solver_sweep
 from .sampling_health import check_step_sweep as check_step_sweep
 from .sampling_health import examine_sampling as examine_sampling
 from .sampling_health import spectral_distance as spectral_distance
+from .schedule_health import AlignedLevels as AlignedLevels
+from .schedule_health import PerfectWalk as PerfectWalk
+from .schedule_health import ScheduleRow as ScheduleRow
+from .schedule_health import align_levels as align_levels
+from .schedule_health import check_batch_levels as check_batch_levels
+from .schedule_health import check_clean_bound as check_clean_bound
+from .schedule_health import check_first_step as check_first_step
+from .schedule_health import check_level_coverage as check_level_coverage
+from .schedule_health import check_levels_kept as check_levels_kept
+from .schedule_health import check_levels_visited as check_levels_visited
+from .schedule_health import check_noise_kept as check_noise_kept
+from .schedule_health import check_parameterization as check_parameterization
+from .schedule_health import check_perfect_network as check_perfect_network
+from .schedule_health import check_sampling_grid as check_sampling_grid
+from .schedule_health import check_start_noise as check_start_noise
+from .schedule_health import check_taught_target as check_taught_target
+from .schedule_health import check_terminal_snr as check_terminal_snr
+from .schedule_health import draw_training_times as draw_training_times
+from .schedule_health import examine_schedule as examine_schedule
+from .schedule_health import known_schedules as known_schedules
+from .schedule_health import schedule_table as schedule_table
+from .schedule_health import schedule_table_text as schedule_table_text
+from .schedule_health import walk_perfectly as walk_perfectly
 from .trajectory import NetCall as NetCall
 from .trajectory import RealLevel as RealLevel
 from .trajectory import Reference as Reference
@@ -101,6 +124,7 @@ from .wav import wav_bytes as wav_bytes
 
 __all__ = [
     "SEVERITIES",
+    "AlignedLevels",
     "ChannelStatistics",
     "CurvePlot",
     "Diagnosis",
@@ -115,22 +139,27 @@ __all__ = [
     "NetCall",
     "Observation",
     "Part",
+    "PerfectWalk",
     "RealLevel",
     "Reference",
     "Remark",
     "Report",
     "Sampling",
+    "ScheduleRow",
     "Section",
     "Severity",
     "Sound",
     "Trajectory",
     "Verdict",
+    "align_levels",
     "channel_statistics",
     "check_answer_sign",
     "check_attention",
+    "check_batch_levels",
     "check_batch_norm",
     "check_best",
     "check_clamped_state",
+    "check_clean_bound",
     "check_dead_channels",
     "check_dead_latents",
     "check_decoder_robustness",
@@ -138,6 +167,7 @@ __all__ = [
     "check_ema",
     "check_encoder_draws",
     "check_finite_samples",
+    "check_first_step",
     "check_gradients",
     "check_guesses",
     "check_latent_dimensions",
@@ -145,11 +175,17 @@ __all__ = [
     "check_latent_values",
     "check_latent_whiteness",
     "check_learning_rate",
+    "check_level_coverage",
+    "check_levels_kept",
+    "check_levels_visited",
     "check_memorisation",
+    "check_noise_kept",
     "check_noise_level",
     "check_output_range",
     "check_overfit",
     "check_overfitting",
+    "check_parameterization",
+    "check_perfect_network",
     "check_recorded_rate",
     "check_repeatability",
     "check_round_trip",
@@ -159,24 +195,31 @@ __all__ = [
     "check_sample_silence",
     "check_sample_spectrum",
     "check_sample_variety",
+    "check_sampling_grid",
     "check_share",
     "check_solver_sweep",
+    "check_start_noise",
     "check_step_sweep",
+    "check_taught_target",
+    "check_terminal_snr",
     "check_told_levels",
     "check_trajectory",
     "check_trivial_loss",
     "check_weights_moved",
     "compare_losses",
+    "draw_training_times",
     "examine_code",
     "examine_latents",
     "examine_learning",
     "examine_losses",
     "examine_parts",
     "examine_sampling",
+    "examine_schedule",
     "examine_trajectory",
     "faults",
     "findings_text",
     "format_table",
+    "known_schedules",
     "level_errors",
     "log_spectrogram",
     "loss_curve_image",
@@ -188,11 +231,14 @@ __all__ = [
     "record_trajectory",
     "save_comparison",
     "save_spectrogram",
+    "schedule_table",
+    "schedule_table_text",
     "spectral_distance",
     "spectrogram_image",
     "times_told",
     "true_decibels",
     "update_ratio",
+    "walk_perfectly",
     "wav_bytes",
     "worst",
     "write_aside",
