@@ -42,6 +42,12 @@ from .learning import examine_learning as examine_learning
 from .learning import level_errors as level_errors
 from .learning import overfit_finding as overfit_finding
 from .learning import update_ratio as update_ratio
+from .numerics import BlockHealth as BlockHealth
+from .numerics import Culprit as Culprit
+from .numerics import NumericsWatch as NumericsWatch
+from .numerics import called_blocks as called_blocks
+from .numerics import check_numerics as check_numerics
+from .numerics import numerics_finding as numerics_finding
 from .observation import Observation as Observation
 from .observation import Sampling as Sampling
 from .observation import observe as observe
@@ -125,7 +131,9 @@ from .wav import wav_bytes as wav_bytes
 __all__ = [
     "SEVERITIES",
     "AlignedLevels",
+    "BlockHealth",
     "ChannelStatistics",
+    "Culprit",
     "CurvePlot",
     "Diagnosis",
     "Examined",
@@ -137,6 +145,7 @@ __all__ = [
     "LossMarks",
     "MetricRow",
     "NetCall",
+    "NumericsWatch",
     "Observation",
     "Part",
     "PerfectWalk",
@@ -152,6 +161,7 @@ __all__ = [
     "Trajectory",
     "Verdict",
     "align_levels",
+    "called_blocks",
     "channel_statistics",
     "check_answer_sign",
     "check_attention",
@@ -181,6 +191,7 @@ __all__ = [
     "check_memorisation",
     "check_noise_kept",
     "check_noise_level",
+    "check_numerics",
     "check_output_range",
     "check_overfit",
     "check_overfitting",
@@ -224,6 +235,7 @@ __all__ = [
     "log_spectrogram",
     "loss_curve_image",
     "measure_levels",
+    "numerics_finding",
     "observe",
     "overfit_finding",
     "read_levels",
