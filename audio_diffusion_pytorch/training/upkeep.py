@@ -250,6 +250,7 @@ class Upkeep:
             return False
         state.best_loss, state.best_step = mean["loss"], state.step
         if levels is not None and self.processes.is_main:
+            self.folder.mkdir(parents=True, exist_ok=True)  # the first checkpoint is yet to come
             write_levels(self.folder / LEVELS_NAME, levels)
         return True
 

@@ -38,6 +38,7 @@ _READINGS: dict[str, Parameterization] = {
 }
 
 
+@torch.no_grad()
 def check_answer_sign(
     model: nn.Module, clips: Clip, *, loss: LossFunction = diffusion_loss, seed: int = 0
 ) -> Finding:
