@@ -132,9 +132,10 @@ def plain_words(
         f"({speed}{result.precision.name}). "
     )
     if result.overfit is not None:
-        count = f"the first {min(config.overfit, len(data))} of {len(data)} clips"
+        first = "first" if config.overfit == 1 else f"first {min(config.overfit, len(data))}"
+        count = f"the {first} of {len(data)} clips"
         text = text.replace(f"{len(data)} clips", count, 1)
-        return f"{text}Known by heart: {result.overfit.text.removeprefix('overfit: ')}."
+        return f"{text}The overfit test is {result.overfit.text.removeprefix('overfit: ')}."
     diverged = has_diverged(result, rows, config)
     loss = by_name.get("validation loss")
     if loss is not None:

@@ -13,12 +13,14 @@ from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_los
 
 from .level_errors import LevelErrors, level_errors
 from .output import check_output_range
+from .rates import check_learning_rate
 from .trial import (
     OptimizerMaker,
     Trial,
     adamw,
     choose_clips,
     repeat_clips,
+    sounding_clips,
     train_copy,
 )
 from .words import level_range, number, plural
@@ -78,7 +80,11 @@ def check_overfit(
     Raises:
         ValueError: As `observe`.
     """
-    few = choose_clips(clips, items)
+    sounding = sounding_clips(clips)
+    name = "one-clip overfit" if min(items, len(clips.audio)) == 1 else "one-batch overfit"
+    if sounding is None:
+        return _silent(name, len(clips.audio))
+    few = choose_clips(sounding, items)
     count = len(few.audio)
     mark = overfit_mark(count) if mark is None else mark
     errors = [level_errors(model, few, loss=loss, seed=seed)]
@@ -99,7 +105,6 @@ def check_overfit(
     if at_steps[-1] != len(trial.losses):
         errors.append(level_errors(trial.model, few, loss=loss, seed=seed))
         at_steps.append(len(trial.losses))
-    name = "one-clip overfit" if count == 1 else "one-batch overfit"
     verdict, why, remedy = _judge(trial, errors, mark, few, loss)
     message = (
         f"after {plural(len(trial.losses), 'step')} on {plural(count, 'clip')} the error is "
@@ -154,6 +159,8 @@ def overfit_finding(
         mark: Share of the error that passes; by default `overfit_mark`.
         seed: Of the noise.
     """
+    if sounding_clips(clips) is None:
+        return _silent("overfit", len(clips.audio))
     mark = overfit_mark(len(clips.audio)) if mark is None else mark
     left = level_errors(model, clips, loss=loss, seed=seed)
     trial = Trial(model, rate, list(losses))
@@ -200,6 +207,26 @@ def loss_fall_finding(losses: tuple[float, float], count: int, steps: int, rate:
     return Finding("overfit", "wrong", f"not passed: {message}{why}", remedy, figures=figures)
 
 
+def _rate_that_moves(trial: Trial, clips: Clip, loss: LossFunction) -> str:
+    """Return a remedy for a loss that stands still, by trying other rates for a moment."""
+    found = check_learning_rate(trial.model, clips, trial.rate, steps=16, seconds=5.0, loss=loss)
+    best = float(found.figures["best learning rate tried"])
+    if best > trial.rate:
+        return f"set train.learning_rate={number(best)}"
+    return (
+        f"try train.learning_rate={number(10 * trial.rate)}; if nothing moves at any rate the "
+        "network does not see its input"
+    )
+
+
+def _silent(name: str, count: int) -> Finding:
+    return Finding(
+        name, "wrong",
+        f"the {plural(count, 'clip')} to be learnt by heart hold 0 that sound, at least 1 is right",
+        "choose other recordings", figures={"clips": count},
+    )  # fmt: skip
+
+
 def _judge(
     trial: Trial, errors: list[LevelErrors], mark: float, clips: Clip, loss: LossFunction
 ) -> tuple[Severity, str, str]:
@@ -221,7 +248,7 @@ def _judge(
             "wrong",
             f": it diverges at learning rate {asked}, the loss went from {number(trial.start)} to "
             f"{number(trial.end)}",
-            f"set train.learning_rate={lower}",
+            f"set train.learning_rate={lower}, or lower",
         )
     squashed = check_output_range(trial.model, clips, loss=loss)
     if squashed.verdict == "wrong":
@@ -230,8 +257,7 @@ def _judge(
         return (
             "wrong",
             f": the loss does not move at learning rate {asked}, it stays at {number(trial.end)}",
-            f"try train.learning_rate={number(10 * trial.rate)}; if nothing moves at any rate the "
-            "network does not see its input",
+            _rate_that_moves(trial, clips, loss),
         )
     hard = [float(d) for d, s in zip(last.decibels, last.shares, strict=True) if s > mark]
     improving = len(errors) < 3 or errors[-1].share < 0.97 * errors[-3].share

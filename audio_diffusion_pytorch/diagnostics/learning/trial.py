@@ -23,6 +23,9 @@ WARM_UP = 5
 CLIP_NORM = 1.0
 """Largest gradient norm of a step, as in training."""
 
+QUIET = 1e-4
+"""Power of a clip over the median under which it is no sound to learn."""
+
 BLOWN_UP = 1e4
 """Times its first value at which a loss is given up."""
 
@@ -177,3 +180,10 @@ def take_clips(clips: Clip, places: Sequence[int]) -> Clip:
     chosen = torch.tensor(places)
     names = [clips.name[place] for place in places]
     return Clip(clips.audio[chosen], clips.labels[chosen], names)  # type: ignore[arg-type]
+
+
+def sounding_clips(clips: Clip) -> Clip | None:
+    """Return the clips of a batch that are not nearly silent beside the others; None if all are."""
+    power = clips.audio.float().square().flatten(1).mean(1)
+    loud = (power > QUIET * power.median()).nonzero().flatten().tolist()
+    return take_clips(clips, loud) if loud else None
