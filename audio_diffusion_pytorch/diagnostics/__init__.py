@@ -117,6 +117,7 @@ from .trajectory import NetCall as NetCall
 from .trajectory import RealLevel as RealLevel
 from .trajectory import Reference as Reference
 from .trajectory import Trajectory as Trajectory
+from .trajectory import TrueLevel as TrueLevel
 from .trajectory import check_clamped_state as check_clamped_state
 from .trajectory import check_guesses as check_guesses
 from .trajectory import check_told_levels as check_told_levels
@@ -125,7 +126,7 @@ from .trajectory import examine_trajectory as examine_trajectory
 from .trajectory import real_reference as real_reference
 from .trajectory import record_trajectory as record_trajectory
 from .trajectory import times_told as times_told
-from .trajectory import true_decibels as true_decibels
+from .trajectory import true_level as true_level
 from .wav import wav_bytes as wav_bytes
 
 __all__ = [
@@ -159,6 +160,7 @@ __all__ = [
     "Severity",
     "Sound",
     "Trajectory",
+    "TrueLevel",
     "Verdict",
     "align_levels",
     "called_blocks",
@@ -248,7 +250,7 @@ __all__ = [
     "spectral_distance",
     "spectrogram_image",
     "times_told",
-    "true_decibels",
+    "true_level",
     "update_ratio",
     "walk_perfectly",
     "wav_bytes",

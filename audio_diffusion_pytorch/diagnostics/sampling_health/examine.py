@@ -60,9 +60,7 @@ def examine_sampling(
     Raises:
         ValueError: The model is of another kind, or sampling does not ask its network.
     """
-    found = examine_trajectory(
-        model, sampling, clips, num_steps=max(10, num_steps), loss=loss, seed=seed
-    )
+    found = examine_trajectory(model, sampling, clips, num_steps=num_steps, loss=loss, seed=seed)
     samples = sample_quietly(model, sampling, num_items, num_steps, seed)
     found.append(check_finite_samples(samples))
     if found[-1].verdict != "ok":

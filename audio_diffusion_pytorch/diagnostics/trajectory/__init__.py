@@ -13,7 +13,8 @@ from .reference import RealLevel as RealLevel
 from .reference import Reference as Reference
 from .reference import real_reference as real_reference
 from .state_size import check_trajectory as check_trajectory
-from .steps import true_decibels as true_decibels
+from .steps import TrueLevel as TrueLevel
+from .steps import true_level as true_level
 from .told_levels import check_told_levels as check_told_levels
 from .words import decibels as decibels
 
@@ -22,6 +23,7 @@ __all__ = [
     "RealLevel",
     "Reference",
     "Trajectory",
+    "TrueLevel",
     "check_clamped_state",
     "check_guesses",
     "check_told_levels",
@@ -32,6 +34,6 @@ __all__ = [
     "record_trajectory",
     "sample_quietly",
     "times_told",
-    "true_decibels",
+    "true_level",
     "unchanged_random_state",
 ]

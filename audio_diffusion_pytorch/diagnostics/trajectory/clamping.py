@@ -10,7 +10,7 @@ from torch import Tensor
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 
 from .recording import Trajectory
-from .words import percent
+from .words import figure, percent
 
 CLAMPED, CLAMPED_WRONG = 0.001, 0.01
 """Share of values at a bound: a clamp at three standard deviations cuts 0.27 %, at one 31.7 %. In
@@ -31,7 +31,7 @@ def check_clamped_state(trajectory: Trajectory, clean: Tensor) -> Finding:
     figures: dict[str, float | str] = {
         "state values at a bound, share": shares[worst],
         "at network call": float(worst + 1),
-        "bound": float(state.abs().max()),
+        "bound": figure(float(state.abs().max())),
         "largest magnitude of real clips": largest,
     }
     advice = (

@@ -19,6 +19,8 @@ from .told_levels import check_told_levels
 
 LEVELS, CLIPS = 9, 32
 """Enough for smooth curves, few enough for a second."""
+STEPS = (30, 60)
+"""Fewer steps are too wide to judge, more cost time and show the same."""
 
 
 def examine_trajectory(
@@ -38,14 +40,15 @@ def examine_trajectory(
         sampling: How it is sampled.
         clips: Batched clips of the data it was trained on; 32 of them are looked at.
         num_items: Sounds to make.
-        num_steps: Sampling steps; with fewer than 10 the solver's steps are too wide to judge.
+        num_steps: Sampling steps with which the model is used; 30 to 60 are looked at.
         loss: As in training.
         seed: Of all that is drawn.
 
     Raises:
         ValueError: The model is of another kind, or sampling does not ask its network.
     """
-    made = record_trajectory(model, sampling, num_items=num_items, num_steps=num_steps, seed=seed)
+    steps = min(max(num_steps, STEPS[0]), STEPS[1])
+    made = record_trajectory(model, sampling, num_items=num_items, num_steps=steps, seed=seed)
     times = reference_times(made)
     reference = real_reference(model, some_clips(clips, CLIPS), times, loss=loss, seed=seed)
     return [

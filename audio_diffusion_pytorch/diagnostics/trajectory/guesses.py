@@ -7,8 +7,8 @@ from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 
 from .recording import Trajectory
 from .reference import Reference, rms
-from .told_levels import LEVEL_WINDOW
-from .words import decibels, spoken
+from .steps import LEVEL_WINDOW
+from .words import decibels, figure, spoken
 
 DRIFT_OFF, DRIFT_WRONG = 6.0, 12.0
 """dB: twice, and four times, the error that the network has on real clips."""
@@ -68,9 +68,9 @@ def check_guesses(trajectory: Trajectory, reference: Reference) -> Finding:
     )
     figures: dict[str, float | str] = {
         "level, dB": at,
-        "distance to the finished sound": drift,
-        "error on real clips": level.error,
-        "ratio, dB": off,
+        "distance to the finished sound": figure(drift),
+        "error on real clips": figure(level.error),
+        "ratio, dB": figure(off),
     }
     remedy = "" if verdict == "ok" else remedy
     return Finding("guesses on the way", verdict, message, remedy, figures, curves)

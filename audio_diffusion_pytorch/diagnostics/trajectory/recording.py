@@ -14,6 +14,8 @@ from audio_diffusion_pytorch.diagnostics.observation import Sampling, gaussian_d
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.ops.shapes import lift
 
+FAR = 60.0
+"""dB: signal over noise, or under it, is held to this."""
 OUT_OF_RANGE = 0.01
 """Share of the range of levels by which a level told may leave it: rounding in half precision."""
 
@@ -34,6 +36,7 @@ class NetCall:
         guess: The clean signal that the network's answer stands for.
         guided_by: The guess with the condition less the one without, under guidance that asks
             for both in one call; else None.
+        precision: Relative rounding error of what went into the network and came out.
     """
 
     told: float
@@ -44,6 +47,7 @@ class NetCall:
     state: Tensor
     guess: Tensor
     guided_by: Tensor | None
+    precision: float
 
     @property
     def noise(self) -> Tensor:
@@ -53,9 +57,10 @@ class NetCall:
 
     @property
     def decibels(self) -> float:
-        """Signal over noise as told, for data of unit variance."""
+        """Signal over noise as told, for data of unit variance: -60 to 60."""
         gains = self.alpha.double().mean(), self.sigma.double().mean()
-        return float(20 * (gains[0].clamp_min(1e-10) / gains[1].clamp_min(1e-10)).log10())
+        ratio = gains[0].clamp_min(1e-10) / gains[1].clamp_min(1e-10)
+        return float((20 * ratio.log10()).clamp(-FAR, FAR))
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ def record_trajectory(
         seed: Of the generator.
 
     Raises:
-        ValueError: The model is of another kind, its network is told no level, or sampling did
-            not ask it.
+        ValueError: The model is of another kind, its network is told no level or answers in
+            another shape, or sampling did not ask it.
     """
     diffusion = gaussian_diffusion(model)
     asked: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -148,6 +153,12 @@ def _read(diffusion: GaussianDiffusion, net_input: Tensor, told: Tensor, said: T
     time, in_range = times_told(diffusion, told)
     levels = diffusion.schedule.alpha_sigma(time)
     coefficients = diffusion.parameterization.coefficients(time, *levels)
+    if said.shape != net_input.shape:
+        raise ValueError(
+            "the doctor reads networks that answer in the shape of their input, got "
+            f"{tuple(said.shape)} for {tuple(net_input.shape)}: leave its trajectory out"
+        )
+    precision = max(torch.finfo(x.dtype).eps for x in (net_input, said))
     net_input, said = net_input.float(), said.float()
     c_skip, c_out, c_in, alpha, sigma = (
         lift(c, net_input).to(net_input) for c in (*coefficients[:3], *levels)
@@ -160,7 +171,7 @@ def _read(diffusion: GaussianDiffusion, net_input: Tensor, told: Tensor, said: T
         state, guess = state[:half], guess[:half]
         alpha, sigma = (level[: max(1, len(level) // 2)] for level in (alpha, sigma))
     mean_told, mean_time = float(told.double().mean()), float(time.double().mean())
-    return NetCall(mean_told, in_range, mean_time, alpha, sigma, state, guess, guided_by)
+    return NetCall(mean_told, in_range, mean_time, alpha, sigma, state, guess, guided_by, precision)
 
 
 def times_told(

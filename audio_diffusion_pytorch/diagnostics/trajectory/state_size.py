@@ -9,7 +9,7 @@ from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 
 from .recording import NetCall, Trajectory
 from .reference import Reference, rms
-from .words import decibels
+from .words import decibels, figure
 
 SOUND_OFF, SOUND_WRONG = 3.0, 10.0
 """dB: sounds this much too loud or quiet are forgiven; musicians hear 3 dB, 10 dB sounds twice as
@@ -53,13 +53,13 @@ def check_trajectory(trajectory: Trajectory, reference: Reference) -> Finding:
     )  # fmt: skip
     worst = max(range(len(off)), key=lambda place: abs(off[place]))
     figures: dict[str, float | str] = {
-        "largest deviation, dB": off[worst],
+        "largest deviation, dB": figure(off[worst]),
         "at network call": float(worst + 1),
         "network calls": float(len(calls)),
         "calls outside": float(sum(outside)),
         "data root mean square": math.sqrt(power),
-        "first deviation, dB": off[0],
-        "last deviation, dB": off[-1],
+        "first deviation, dB": figure(off[0]),
+        "last deviation, dB": figure(off[-1]),
     }
     if not any(outside):
         message = (

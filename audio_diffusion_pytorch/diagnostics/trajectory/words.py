@@ -19,6 +19,11 @@ def decibels(value: float, wanted: float, factor: float = 20.0) -> float:
     return factor * math.log10(max(value, tiny) / max(wanted, tiny))
 
 
+def figure(value: float) -> float | str:
+    """Return a number as a report keeps it: what is none, in words."""
+    return value if math.isfinite(value) else "no number"
+
+
 def spoken(decibels: float) -> str:
     """Return decibels in words, with their sign."""
     return f"{decibels:+.1f} dB"
