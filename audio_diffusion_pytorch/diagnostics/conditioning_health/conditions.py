@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,21 +34,41 @@ class Told(NamedTuple):
         decibels: The levels.
         order: Whose condition each item is given in exchange `(b,)`.
         differs: Where that is another condition `(b,)`.
+        names: What is exchanged of it; empty where nothing differs between items.
     """
 
     observed: Sequence[Observation]
     decibels: Sequence[float]
     order: Tensor
     differs: Tensor
+    names: tuple[str, ...]
 
     @property
-    def name(self) -> str:
-        """What is told, in words such as "labels"; "condition" where nothing differs."""
-        return told_name(self.observed[0].cond, self.order)
+    def phrase(self) -> str:
+        """What is told, such as "condition (labels)"."""
+        return f"condition ({' and '.join(self.names)})" if self.names else "condition"
 
     def exchanged(self, observation: Observation) -> Tensor:
         """Return what the network says of each item under the condition of another."""
-        return observation.ask(cond=permuted(observation.cond, self.order))
+        mine = {name: observation.cond[name] for name in self.names}
+        return observation.ask(cond={**observation.cond, **permuted(mine, self.order)})
+
+    def only(self, names: Collection[str]) -> Told:
+        """Return the same, exchanging nothing but the conditions of these names."""
+        return tell(self.observed, self.decibels, names)
+
+
+def tell(
+    observed: Sequence[Observation],
+    decibels: Sequence[float],
+    names: Collection[str] | None = None,
+) -> Told:
+    """Return how conditions, or those of some names only, are exchanged in what was observed."""
+    cond, count = observed[0].cond, len(observed[0].clean)
+    chosen = {name: cond[name] for name in cond if names is None or name in names}
+    order, differs = exchange_order(chosen, count)
+    varying = tuple(name for name in chosen if bool(differing({name: chosen[name]}, order).any()))
+    return Told(observed, tuple(decibels), order, differs, varying)
 
 
 def hear(
@@ -81,8 +101,7 @@ def hear(
         )
         for level in decibels
     ]
-    order, differs = exchange_order(observed[0].cond, len(observed[0].clean))
-    return Told(observed, tuple(decibels), order, differs)
+    return tell(observed, decibels)
 
 
 def leaves(cond: Mapping[str, Any], count: int) -> Iterator[tuple[str, Tensor | Sequence[Any]]]:
@@ -134,14 +153,6 @@ def exchange_order(cond: Mapping[str, Any], count: int) -> tuple[Tensor, Tensor]
     return best
 
 
-def told_name(cond: Mapping[str, Any], order: Tensor) -> str:
-    """Return the names of what differs between items, in words."""
-    names = dict.fromkeys(
-        name for name, leaf in leaves(cond, len(order)) if bool(_differing(leaf, order).any())
-    )
-    return " and ".join(names) or "condition"
-
-
 def spread(clips: Clip, most: int = MOST, least: int = LEAST) -> Clip:
     """Return at most so many clips, evenly spread; few are repeated until they are enough."""
     count = len(clips.audio)
@@ -155,6 +166,14 @@ def take(clips: Clip, places: Tensor) -> Clip:
     """Return the batched clips at some places."""
     names = [clips.name[place] for place in places.tolist()] if len(clips.name) else clips.name
     return Clip(clips.audio[places], clips.labels[places], names)  # type: ignore[arg-type]
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, in two digits: "0.29 %", "498 %"."""
+    value = 100 * share
+    if abs(value) >= 100:
+        return f"{value:.0f} %"
+    return f"{value:.2g} %" if abs(value) >= 1e-3 else "0 %"
 
 
 def rms(x: Tensor) -> float:

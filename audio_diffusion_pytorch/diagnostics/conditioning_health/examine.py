@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 
 from torch import nn
@@ -83,18 +84,20 @@ def _of_network(
     seed: int,
 ) -> list[Finding]:
     """Return what there is to say where clips are told different things."""
-    middle = told._replace(
-        observed=[told.observed[told.decibels.index(0.0)]], decibels=(0.0,)
-    )  # where signal and noise are alike
-    findings = [gain_of(middle)]
+    middle = told.decibels.index(0.0)  # where signal and noise are alike
+    alike = told._replace(observed=[told.observed[middle]], decibels=(0.0,))
+    findings = [gain_of(alike)]
     if initial is not None:
         before = _with_space_of(initial, model)
         findings.append(probe_conditioner_gain(before, clips, initial=True, loss=loss, seed=seed))
     null = null_of(told.observed[0])
-    if null is not None:
+    if null is not None and bool(told.only(null).differs.any()):
         findings.append(null_finding(told, null))
-    if sampling is not None or sampling_like(model, loss) is not None:
+    if sampling is not None:
         findings.append(sampled_finding(model, clips, told, sampling, loss=loss, seed=seed))
+    elif sampling_like(model, loss) is not None:
+        with suppress(TypeError, ValueError):  # a model of one's own may be called otherwise
+            findings.append(sampled_finding(model, clips, told, loss=loss, seed=seed))
     return findings
 
 

@@ -104,7 +104,7 @@ def conditioner_gain(
         "deviation of the condition": condition,
         "deviation of the signal": signal,
     }
-    return _judged(CHECK, gain, message, figures)
+    return _judged(CHECK, gain, message, figures, "wrong")
 
 
 def probe_conditioner_gain(
@@ -121,7 +121,8 @@ def probe_conditioner_gain(
     of a clip is exchanged for another's and when its noisy signal is, at 0 dB signal over noise.
 
     A network may hold layers of zeros that let the condition in only when training moves them
-    (adaLN-zero, zero-initialised gates). With `initial` that is right, without it is a fault.
+    (adaLN-zero, zero-initialised gates). With `initial` that is right, without it is a fault. A
+    faint condition is only suspicious at the start: Adam moves small weights as fast as large ones.
 
     Args:
         model: Any model that `observe` takes.
@@ -156,51 +157,53 @@ def gain_of(told: Told, *, initial: bool = False) -> Finding:
     if best is None or best.by_condition == 0.0:
         return _unmoved(check, told, moved, initial)
     message = (
-        f"exchanging the {told.name} moves the signal's layers by at most {_ratio(best.gain)} of "
+        f"exchanging the {told.phrase} moves the signal's layers by at most {_ratio(best.gain)} of "
         f"what exchanging the signal does (in {best.name}); above {AUDIBLE:g} it is heard, and "
         f"{CALIBRATED[0]:g} to {CALIBRATED[1]:g} is balanced"
     )
     figures: dict[str, float | str] = {
-        "condition": told.name,
+        "condition": ", ".join(told.names),
         "gain": best.gain,
         "layer": best.name,
         "moved by the condition": best.by_condition,
         "moved by the signal": best.by_signal,
         "layers where both meet": float(sum(layer.by_condition > 0 for layer in main)),
     }
-    return _judged(check, best.gain, message, figures)
+    worst: Severity = "suspicious" if initial else "wrong"  # training may mend it
+    return _judged(check, best.gain, message, figures, worst)
 
 
-def _judged(check: str, gain: float, message: str, figures: dict[str, float | str]) -> Finding:
+def _judged(
+    check: str, gain: float, message: str, figures: dict[str, float | str], worst: Severity
+) -> Finding:
     if AUDIBLE <= gain <= LOUD:
         return Finding(check, "ok", message, "", figures)
-    verdict: Severity = "wrong" if not INAUDIBLE <= gain <= DROWNED else "suspicious"
-    factor = 1 / gain if gain > 0 else float("inf")
-    change = (
-        f"about {factor:.2g} times louder"
-        if 1 < factor < float("inf")
-        else ("louder" if gain == 0 else f"about {gain:.2g} times quieter")
-    )
+    if gain < 1:
+        change = f"about {1 / gain:.0f} times louder" if gain > 0 else "that are not zero"
+    else:
+        change = f"about {gain:.0f} times quieter"
     remedy = (
-        "bring the condition to unit variance and start the layer that lets it in with weights "
-        f"{change}, so that both contribute alike"
+        "bring the condition to unit variance, or start the layer that lets it in with weights "
+        f"{change}, so that it contributes as much as the signal"
     )
+    verdict: Severity = "suspicious" if INAUDIBLE <= gain <= DROWNED else worst
     return Finding(check, verdict, message, remedy, figures)
 
 
 def _unmoved(check: str, told: Told, moved: list[Moved], initial: bool) -> Finding:
     """Say why no layer of the signal moves with the condition."""
     closed = [layer.name for layer in moved if layer.is_closed]
-    figures: dict[str, float | str] = {"condition": told.name, "gain": 0.0}
+    names = " and ".join(told.names)
+    figures: dict[str, float | str] = {"condition": ", ".join(told.names), "gain": 0.0}
     if not closed:
         heard = [layer.name for layer in moved if layer.by_condition > 0]
         where = f"it ends in {heard[-1]}" if heard else "no layer moves with it"
         return Finding(
             check,
             "wrong",
-            f"exchanging the {told.name} moves none of the layers that the signal passes (0, right "
-            f"is {CALIBRATED[0]:g} to {CALIBRATED[1]:g}): {where}",
-            f"look how the network's forward uses {told.name}: what is made of them must be added "
+            f"exchanging the {told.phrase} moves none of the layers that the signal passes (a gain "
+            f"of 0, {CALIBRATED[0]:g} to {CALIBRATED[1]:g} would be right): {where}",
+            f"look how the network's forward uses {names}: what is made of it must be added "
             "to, multiplied with or appended to the signal",
             figures,
         )
@@ -210,7 +213,7 @@ def _unmoved(check: str, told: Told, moved: list[Moved], initial: bool) -> Findi
         return Finding(
             check,
             "ok",
-            f"the layers that let the {told.name} in hold zeros ({many}): a gain of exactly 0 by "
+            f"the layers that let the {told.phrase} in hold zeros ({many}): a gain of exactly 0 by "
             f"design, to become {CALIBRATED[0]:g} to {CALIBRATED[1]:g} by training",
             "",
             figures,
@@ -218,7 +221,7 @@ def _unmoved(check: str, told: Told, moved: list[Moved], initial: bool) -> Findi
     return Finding(
         check,
         "wrong",
-        f"the layers that let the {told.name} in still hold zeros ({many}): a gain of exactly 0 "
+        f"the layers that let the {told.phrase} in still hold zeros ({many}): a gain of exactly 0 "
         f"after training, {CALIBRATED[0]:g} to {CALIBRATED[1]:g} would be right",
         "look whether those weights are given to the optimizer and get gradients",
         figures,

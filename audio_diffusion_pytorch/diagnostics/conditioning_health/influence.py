@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
-from audio_diffusion_pytorch.diagnostics.observation import permuted
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
-from .conditions import DECIBELS, Told, hear, rms
+from .conditions import DECIBELS, Told, hear, percent, rms
 
 HEARD = 0.05
 """Least rise of the loss under another's condition at the level where it matters most. A healthy
@@ -65,10 +63,10 @@ def influence_of(told: Told) -> Finding:
             {"clips": float(count), "different conditions": 1.0},
         )
     own, other, change = _errors(told)
-    rises = [b / max(a, 1e-12) - 1 for a, b in zip(own, other, strict=True)]
+    rises = _rises(own, other)
     best = max(range(len(rises)), key=lambda i: rises[i])
     figures: dict[str, float | str] = {
-        "condition": told.name,
+        "condition": ", ".join(told.names),
         "rise of the loss": rises[best],
         "change of the answer": change[best],
         "level in dB": told.decibels[best],
@@ -77,7 +75,7 @@ def influence_of(told: Told) -> Finding:
     figures |= {
         f"rise at {level:g} dB": rise for level, rise in zip(told.decibels, rises, strict=True)
     }
-    if " and " in told.name:
+    if len(told.names) > 1:
         figures |= _each(told)
     levels = list(told.decibels)
     curve = CurvePlot(
@@ -85,17 +83,17 @@ def influence_of(told: Told) -> Finding:
         {"its own": (levels, own), "another's": (levels, other)},
         x_label="signal over noise in dB",
     )
+    rise, level = percent(rises[best]), told.decibels[best]
     message = (
-        f"exchanging the {told.name} between clips raises the loss by up to "
-        f"{100 * rises[best]:.3g} % (at {told.decibels[best]:g} dB signal over noise, where the "
-        f"answer changes by {100 * change[best]:.3g} %); a network that listens loses more than "
-        f"{100 * HEARD:.0f} %"
+        f"exchanging the {told.phrase} between clips raises the loss by up to {rise} (at {level:g} "
+        f"dB signal over noise, where the answer changes by {percent(change[best])}); a network "
+        f"that listens loses more than {percent(HEARD)}"
     )
     if rises[best] > HEARD:
         return Finding(CHECK, "ok", message, "", figures, (curve,))
     remedy = (
-        f"look whether each sound is paired with its own {told.name} and whether the network is "
-        "given them strongly enough (conditioner gain), then train on"
+        "look whether each sound is paired with its own condition and whether the network hears it "
+        "beside the signal (conditioner gain), then train on"
     )
     verdict: Severity = "wrong" if rises[best] < IGNORED else "suspicious"
     return Finding(CHECK, verdict, message, remedy, figures, (curve,))
@@ -117,15 +115,11 @@ def _errors(told: Told) -> tuple[list[float], list[float], list[float]]:
 def _each(told: Told) -> dict[str, float | str]:
     """Return the largest rise of the loss where only one of several conditions is exchanged."""
     found: dict[str, float | str] = {}
-    for name in told.name.split(" and "):
-        rises = []
-        for observed in told.observed:
-            part = permuted({name: observed.cond[name]}, told.order)
-            said = observed.ask(cond={**observed.cond, **part})
-            rises.append(_error(said, observed.wanted) / _error(observed.said, observed.wanted) - 1)
-        found[f"rise by {name} alone"] = max(rises)
+    for name in told.names:
+        own, other, _ = _errors(told.only([name]))
+        found[f"rise by {name} alone"] = max(_rises(own, other))
     return found
 
 
-def _error(said: Tensor, wanted: Tensor) -> float:
-    return max(float((said.float() - wanted.float()).square().mean()), torch.finfo().tiny)
+def _rises(own: Sequence[float], other: Sequence[float]) -> list[float]:
+    return [b / max(a, 1e-12) - 1 for a, b in zip(own, other, strict=True)]

@@ -74,8 +74,8 @@ def condition_leak(
         known = "the spread of all sounds (no two of them are told the same)"
     share = error / spread_within if spread_within > 1e-8 else 1.0
     message = (
-        f"in pure noise ({NOISE:g} dB) the guess errs by {share:.2f} of {known}, 1 is right where "
-        "only the condition is known"
+        f"in pure noise ({NOISE:g} dB) the guess errs by {share:.2f} times {known}, 1 is right "
+        "where only the condition is known"
     )
     figures: dict[str, float | str] = {
         "error over spread": share,
@@ -123,8 +123,8 @@ def condition_against_target(
         )
     name = min(left, key=lambda key: left[key])
     message = (
-        f"read off {name}, the target lacks {left[name]:.0f} dB of its power, above {CLOSE:.0f} dB "
-        "something is left to be made"
+        f"what cannot be read off {name} lies {-left[name] + 0.0:.0f} dB below the target; less "
+        f"than {-CLOSE:.0f} dB leaves something to be made"
     )
     figures: dict[str, float | str] = {f"left over by {key} in dB": db for key, db in left.items()}
     if left[name] > CLOSE:
@@ -163,7 +163,7 @@ def _left_over(condition: Tensor, clean: Tensor) -> float:
     else:
         rest = wanted - given @ torch.linalg.pinv(given.T @ given) @ (given.T @ wanted)
     share = rest.square().mean() / wanted.square().mean().clamp_min(1e-30)
-    return float(10 * torch.log10(share.clamp_min(1e-20)))
+    return float(10 * torch.log10(share.clamp(1e-20, 1.0)))
 
 
 def _keys(observed: Observation) -> list[tuple[Any, ...]] | None:

@@ -15,7 +15,7 @@ from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 from audio_diffusion_pytorch.diffusion.guidance.conditions import stack_conditions
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
-from .conditions import DECIBELS, Told, hear, rms
+from .conditions import DECIBELS, Told, hear, percent, rms
 
 SAME = 0.01
 """Least change of the answer, as a share of it, by which no condition differs from one."""
@@ -111,6 +111,7 @@ def null_finding(told: Told, null: Mapping[str, Any]) -> Finding:
     Raises:
         ValueError: All items are told the same.
     """
+    told = told.only(null)
     if not bool(told.differs.any()):
         raise ValueError(
             "what no condition is worth shows beside conditions that differ, got "
@@ -123,7 +124,7 @@ def null_finding(told: Told, null: Mapping[str, Any]) -> Finding:
     matter = _mean([level.other / max(level.own, 1e-12) for level in levels])
     batched = _in_one_batch(told.observed[len(levels) // 2], null)
     figures: dict[str, float | str] = {
-        "condition": told.name,
+        "condition": ", ".join(told.names),
         "change of the answer": change,
         "loss over that of answering zero": to_zero,
         "loss over that under another's condition": to_wrong,
@@ -140,9 +141,9 @@ def null_finding(told: Told, null: Mapping[str, Any]) -> Finding:
         x_label="signal over noise in dB",
     )
     message = (
-        f"without {told.name} the answer changes by {100 * change:.3g} %, and the loss is "
-        f"{to_zero:.2f} of that of answering zero and {to_wrong:.2f} of that under another's "
-        f"{told.name}"
+        f"without the {told.phrase} the answer changes by {percent(change)}, and the loss is "
+        f"{to_zero:.2f} times that of answering zero and {to_wrong:.2f} times that under another's "
+        "condition"
     )
     untrained = (
         "train with conditions dropped now and then (class_dropout=0.1, text.dropout), or make "
@@ -153,12 +154,12 @@ def null_finding(told: Told, null: Mapping[str, Any]) -> Finding:
             CHECK,
             "wrong",
             f"in one batch with no condition, as guidance asks, the answer changes by "
-            f"{100 * batched:.3g} %, 0 would be right: guidance of 1 is not the plain condition",
+            f"{percent(batched)}, 0 would be right: guidance of 1 is not the plain condition",
             "look for what mixes the items of a batch (a norm or a minimum and maximum over it)",
             figures,
         )
     if change < SAME:
-        told_apart = f"{message}; more than {100 * SAME:.0f} % would give guidance a direction"
+        told_apart = f"{message}; more than {percent(SAME)} would give guidance a direction"
         remedy = "look at condition influence first: what is not heard cannot be left out either"
         return Finding(CHECK, "suspicious", told_apart, remedy, figures, (curve,))
     if to_zero > WORSE or (matter > MATTERS and to_wrong > AS_WRONG):

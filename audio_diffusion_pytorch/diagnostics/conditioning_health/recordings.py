@@ -105,4 +105,6 @@ def _files(clips: Clip) -> list[str]:
 
 def _key(audio: Tensor) -> bytes:
     """Return the samples, if any of them sounds; silences are no copies of one another."""
-    return bytes(audio.numpy().tobytes()) if bool(audio.any()) else repr(id(audio)).encode()
+    if not bool(audio.any()):
+        return f"silence {id(audio)}".encode()
+    return bytes(audio.detach().float().cpu().numpy().tobytes())

@@ -23,7 +23,7 @@ from audio_diffusion_pytorch.models import (
 )
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
-from .conditions import LEAST, Told, hear, leaves, rms, spread, take
+from .conditions import LEAST, Told, hear, leaves, percent, rms, spread, take
 
 SamplingLike = Callable[[Clip, int, Generator], Tensor]
 """`(clips, num_steps, generator) -> (n, c, t)`: makes a sound under the condition of each clip."""
@@ -114,13 +114,9 @@ def _judged(told: Told, apart: float, again: float, reached: set[str]) -> Findin
     said = observed.said[here]
     change = rms(told.exchanged(observed)[here] - said) / max(rms(said), 1e-12)
     # What a network prepares for all steps may come under another name.
-    lost = [
-        name
-        for name in told.name.split(" and ")
-        if name not in reached and "prepared" not in reached
-    ]
+    lost = [name for name in told.names if name not in reached and "prepared" not in reached]
     figures: dict[str, float | str] = {
-        "condition": told.name,
+        "condition": ", ".join(told.names),
         "difference of the sounds": apart,
         "difference of the same sound made twice": again,
         "change of the network's answer": change,
@@ -130,17 +126,18 @@ def _judged(told: Told, apart: float, again: float, reached: set[str]) -> Findin
         return Finding(
             CHECK,
             "wrong",
-            f"the network is given {told.name} in training and "
-            f"{figures['given at sampling']} at sampling, {told.name} would be right",
+            f"the network is given the {told.phrase} in training and "
+            f"{figures['given at sampling']} at sampling, where the same would be right",
             f"hand {' and '.join(lost)} from the call that makes sounds on to the sampler",
             figures,
         )
-    same_noise = f"two {told.name} with the same noise make sounds that differ by"
+    names = " and ".join(told.names)
+    same_noise = f"the same noise under another {told.phrase} makes sounds that differ by"
     if apart > max(SAME, 2 * again) or (again > SAME and not lost):
         return Finding(
             CHECK,
             "ok",
-            f"{same_noise} {100 * apart:.3g} % of their level, 0 % would be right only if nothing "
+            f"{same_noise} {percent(apart)} of their level, 0 % would be right only if nothing "
             "were told",
             "",
             figures,
@@ -149,18 +146,17 @@ def _judged(told: Told, apart: float, again: float, reached: set[str]) -> Findin
         return Finding(
             CHECK,
             "suspicious",
-            f"{same_noise} {100 * apart:.2g} % of their level, more than 1 % would be right, and "
-            f"the network itself changes its answer by {100 * change:.2g} % only",
+            f"{same_noise} {percent(apart)} of their level, more than 1 % would be right, and "
+            f"the network itself changes its answer by {percent(change)} only",
             "look at condition influence first: the network does not listen",
             figures,
         )
     return Finding(
         CHECK,
         "wrong",
-        f"{same_noise} {100 * apart:.2g} % of their level, although the network itself changes its "
-        f"answer by {100 * change:.3g} %, and as much would be right: the {told.name} get lost on "
-        "the way to it",
-        f"hand {told.name} from the call that makes sounds on to the sampler, and from there to "
+        f"{same_noise} {percent(apart)} of their level, although the network itself changes its "
+        f"answer by {percent(change)}, and about as much would be right",
+        f"hand {names} from the call that makes sounds on to the sampler, and from there to "
         "the network",
         figures,
     )
@@ -195,7 +191,10 @@ def sampling_like(model: nn.Module, loss: LossFunction = diffusion_loss) -> Samp
             )
         return made
 
-    return like if isinstance(model, DiffusionModel) else None
+    led = isinstance(model, DiffusionUpsampler | DiffusionVocoder | DiffusionAE)
+    if not isinstance(model, DiffusionModel) or (model.dim != 1 and not led):
+        return None
+    return like
 
 
 def _told(model: nn.Module, clips: Clip, loss: LossFunction) -> dict[str, Any]:
