@@ -20,6 +20,7 @@ from audio_diffusion_pytorch.data.sampler import StreamSampler
 from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diffusion.times import shared_strata
 
+from .debug_numerics import NumericsDebugger
 from .distributed import Processes, start_processes
 from .ema import EMA
 from .level_table import LevelTable
@@ -182,6 +183,8 @@ class _Run:
         self.upkeep = Upkeep(self.state, config, processes, folder)
         self.generator = torch.Generator(self.device)
         self.gate: OverfitGate | None = None
+        debugged = config.debug_numerics
+        self.debugger = NumericsDebugger(model, config.log_every) if debugged else None
 
     def train(self) -> TrainResult:
         """Step until the plan, the clock or a signal says stop."""
@@ -195,6 +198,8 @@ class _Run:
                 rate = state.set_rate(config)
                 gradient_norm, seconds, stop = self._step(batches)
                 upkeep.after_step(rate, gradient_norm, seconds)
+                if self.debugger is not None:
+                    self.debugger.log(upkeep)
                 reason = self._end(seconds, stop)
             spent = upkeep.clock() - before
             upkeep.finish(reason)
@@ -252,20 +257,17 @@ class _Run:
         state, config, processes = self.state, self.config, self.processes
         losses: list[Tensor] = []
         names: list[str] = []
-        num_parts = processes.world_size * config.accumulate
+        debugger = self.debugger
+        if debugger is not None:
+            debugger.batches.clear()
         for micro in range(config.accumulate):
             batch = next(batches)
-            parts = (config.seed, state.step, micro, processes.rank)
-            torch.manual_seed(derive_seed(*parts, 0))  # dropout, inside the network
-            self.generator.manual_seed(derive_seed(*parts, 1))  # times and noise
-            part = processes.rank * config.accumulate + micro
-            strata = shared_strata(derive_seed(config.seed, state.step), part, num_parts)
-            with self._without_sync(micro < config.accumulate - 1):
-                with state.precision.autocast(self.device), strata:
-                    item_losses = self.loss(self.called, batch, self.generator).float()
-                state.scaler.scale(item_losses.mean() / config.accumulate).backward()
-            losses.append(item_losses.detach())
+            looked = nullcontext() if debugger is None else debugger.look(state.step)
+            with self._without_sync(micro < config.accumulate - 1), looked:
+                losses.append(self._backward(self.called, batch, micro))
             names += batch.name
+            if debugger is not None:
+                debugger.batches.append(batch)
         state.scaler.unscale_(state.optimizer)
         weights = [w for group in state.optimizer.param_groups for w in group["params"]]
         norm = nn.utils.clip_grad_norm_(weights, config.clip_norm or math.inf)
@@ -289,6 +291,20 @@ class _Run:
         state.window_steps += 1
         return gradient_norm, seconds, stop > 0
 
+    def _backward(self, called: nn.Module, batch: Clip, micro: int) -> Tensor:
+        """Run one batch of the step under way forward and back; returns its losses `(b,)`."""
+        state, config, processes = self.state, self.config, self.processes
+        parts = (config.seed, state.step, micro, processes.rank)
+        torch.manual_seed(derive_seed(*parts, 0))  # dropout, inside the network
+        self.generator.manual_seed(derive_seed(*parts, 1))  # times and noise
+        part = processes.rank * config.accumulate + micro
+        num_parts = processes.world_size * config.accumulate
+        strata = shared_strata(derive_seed(config.seed, state.step), part, num_parts)
+        with state.precision.autocast(self.device), strata:
+            item_losses = self.loss(called, batch, self.generator).float()
+        state.scaler.scale(item_losses.mean() / config.accumulate).backward()
+        return item_losses.detach()
+
     def _without_sync(self, wanted: bool) -> AbstractContextManager[None]:
         return self.distributed.no_sync() if wanted and self.distributed else nullcontext()
 
@@ -296,15 +312,28 @@ class _Run:
         """Stop all processes before the update, while the weights are still good."""
         wrong = [n for n, ok in zip(names, losses.isfinite().tolist(), strict=True) if not ok]
         what = "loss" if wrong else "gradient"
-        found = self.processes.gather((what, [] if finite else wrong or names))
-        blamed = [(what, files) for what, files in found if files]
-        files = [name for _, group in blamed for name in group]
+        told = ("", "") if self.debugger is None or finite else self._locate(self.debugger)
+        found = self.processes.gather((what, [] if finite else wrong or names, *told))
+        blamed = [one for one in found if one[1]]
+        what, _, where, remedy = blamed[0]
+        files = [name for _, group, _, _ in blamed for name in group]
         shown = ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
         last = self.upkeep.checkpoints.last
         kept = f"the last good checkpoint is {last}" if last.is_file() else "no checkpoint so far"
+        if self.debugger is None:
+            remedy = "set train.debug_numerics=true to be told the module, "
         raise TrainingError(
-            f"the {blamed[0][0]} is not finite at step {self.state.step}, on {shown}; {kept}; look "
-            "at these files, or try a lower train.learning_rate or train.precision=fp32"
+            f"the {what} is not finite at step {self.state.step}, on {shown}"
+            f"{where and ': ' + where}; {kept}; {remedy}look at these files, or try a lower "
+            "train.learning_rate or train.precision=fp32"
+        )
+
+    def _locate(self, debugger: NumericsDebugger) -> tuple[str, str]:
+        """Repeat the step under way, with every module watched."""
+        self.state.optimizer.zero_grad(set_to_none=True)
+        return debugger.locate(
+            lambda batch, micro: self._backward(self.model, batch, micro),
+            self.upkeep.progress.note,
         )
 
     def _end(self, seconds: float, stop: bool) -> str | None:

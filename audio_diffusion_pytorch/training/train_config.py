@@ -62,6 +62,10 @@ class TrainConfig:
             validate on the same clips, and say at the end in one sentence whether the network knows
             them by heart and if not why: what cannot learn one clip will learn no folder. 0: train
             on everything.
+        debug_numerics: Whether to look into the modules: a step with a loss or gradient that is not
+            finite is repeated with the same noise, and the module that made the number is named;
+            smallest, largest and mean output of each block and its deviation are logged at
+            `log_every`. Not with `compile`.
         compile: Whether to run the model through `torch.compile`.
         runs: Folder in which run folders are made.
     """
@@ -94,6 +98,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     sample_every: int = 1000
     overfit: int = 0
+    debug_numerics: bool = False
     compile: bool = False
     runs: str = "runs"
 
@@ -138,3 +143,8 @@ class TrainConfig:
                 raise ConfigError(
                     f"train.{key} must be above 0, got {value}; leave it out for no limit"
                 )
+        if self.debug_numerics and self.compile:
+            raise ConfigError(
+                "train.debug_numerics=true looks into modules that train.compile=true melts "
+                "together: set one of them to false"
+            )
