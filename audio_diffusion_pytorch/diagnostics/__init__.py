@@ -1,6 +1,18 @@
 """What a model, its data and its training tell about themselves, and the report that shows it."""
 
 from .comparison import save_comparison as save_comparison
+from .conditioning_health import SamplingLike as SamplingLike
+from .conditioning_health import condition_against_target as condition_against_target
+from .conditioning_health import condition_at_sampling as condition_at_sampling
+from .conditioning_health import condition_influence as condition_influence
+from .conditioning_health import condition_leak as condition_leak
+from .conditioning_health import conditioner_gain as conditioner_gain
+from .conditioning_health import examine_conditioning as examine_conditioning
+from .conditioning_health import label_identity as label_identity
+from .conditioning_health import null_condition as null_condition
+from .conditioning_health import probe_conditioner_gain as probe_conditioner_gain
+from .conditioning_health import sampling_like as sampling_like
+from .conditioning_health import shared_recordings as shared_recordings
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import Examined as Examined
 from .diagnosis import Part as Part
@@ -155,6 +167,7 @@ __all__ = [
     "Remark",
     "Report",
     "Sampling",
+    "SamplingLike",
     "ScheduleRow",
     "Section",
     "Severity",
@@ -220,8 +233,14 @@ __all__ = [
     "check_trivial_loss",
     "check_weights_moved",
     "compare_losses",
+    "condition_against_target",
+    "condition_at_sampling",
+    "condition_influence",
+    "condition_leak",
+    "conditioner_gain",
     "draw_training_times",
     "examine_code",
+    "examine_conditioning",
     "examine_latents",
     "examine_learning",
     "examine_losses",
@@ -233,20 +252,25 @@ __all__ = [
     "findings_text",
     "format_table",
     "known_schedules",
+    "label_identity",
     "level_errors",
     "log_spectrogram",
     "loss_curve_image",
     "measure_levels",
+    "null_condition",
     "numerics_finding",
     "observe",
     "overfit_finding",
+    "probe_conditioner_gain",
     "read_levels",
     "real_reference",
     "record_trajectory",
+    "sampling_like",
     "save_comparison",
     "save_spectrogram",
     "schedule_table",
     "schedule_table_text",
+    "shared_recordings",
     "spectral_distance",
     "spectrogram_image",
     "times_told",

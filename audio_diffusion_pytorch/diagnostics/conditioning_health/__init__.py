@@ -2,11 +2,11 @@
 
 from .examine import examine_conditioning as examine_conditioning
 from .gain import conditioner_gain as conditioner_gain
-from .gain import probe_conditioner_gain as probe_conditioner_gain
 from .influence import condition_influence as condition_influence
 from .leak import condition_against_target as condition_against_target
 from .leak import condition_leak as condition_leak
 from .null import null_condition as null_condition
+from .probe import probe_conditioner_gain as probe_conditioner_gain
 from .recordings import label_identity as label_identity
 from .recordings import shared_recordings as shared_recordings
 from .sampled import SamplingLike as SamplingLike

@@ -12,10 +12,10 @@ from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
 from .conditions import Told, hear, leaves
-from .gain import gain_of, probe_conditioner_gain
 from .influence import influence_of
 from .leak import condition_against_target, condition_leak, is_label_like, target_signals
 from .null import null_finding, null_of
+from .probe import gain_of, probe_conditioner_gain
 from .recordings import label_identity, shared_recordings
 from .sampled import SamplingLike, sampled_finding, sampling_like
 

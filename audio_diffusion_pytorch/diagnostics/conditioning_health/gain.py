@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
-from audio_diffusion_pytorch.diagnostics.observation import Observation, permuted
-from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
-
-from .conditions import Told, hear, rms
 
 CALIBRATED = (0.3, 3.0)
 """Where both are about as strong as one another: what a calibrated conditioner starts with."""
@@ -28,34 +23,7 @@ INAUDIBLE = 0.02
 LOUD, DROWNED = 10.0, 100.0
 """From here on the condition, from there on nothing but the condition is heard."""
 
-MAIN_PATH = 0.1
-"""A layer is on the signal's way if the signal moves it at least so much as it moves the layer that
-it moves most: branches whose outcome is faint say little, however much of it the condition is."""
-
-CHECK, CHECK_AT_START = "conditioner gain", "conditioner gain at the start"
-
-
-class Moved(NamedTuple):
-    """How far one layer's output moves, root mean square.
-
-    Attributes:
-        name: Of the layer, as seen from the network.
-        by_condition: When the condition is exchanged.
-        by_signal: When the signal is exchanged.
-        is_path: Whether it has positions, as signals do.
-        is_closed: Whether what comes in moves with the condition while all its weights are zero.
-    """
-
-    name: str
-    by_condition: float
-    by_signal: float
-    is_path: bool
-    is_closed: bool
-
-    @property
-    def gain(self) -> float:
-        """Of the condition over the signal."""
-        return self.by_condition / max(self.by_signal, 1e-30)
+CHECK = "conditioner gain"
 
 
 def conditioner_gain(
@@ -97,85 +65,20 @@ def conditioner_gain(
     gain = condition / max(signal, 1e-30)
     message = (
         f"the condition contributes {condition:.3g} beside {signal:.3g} of the signal, a gain of "
-        f"{_ratio(gain)}; {CALIBRATED[0]:g} to {CALIBRATED[1]:g} is right where both are added"
+        f"{ratio(gain)}; {CALIBRATED[0]:g} to {CALIBRATED[1]:g} is right where both are added"
     )
     figures: dict[str, float | str] = {
         "gain": gain,
         "deviation of the condition": condition,
         "deviation of the signal": signal,
     }
-    return _judged(CHECK, gain, message, figures, "wrong")
+    return judged(CHECK, gain, message, figures, "wrong")
 
 
-def probe_conditioner_gain(
-    model: nn.Module,
-    clips: Clip,
-    *,
-    initial: bool = False,
-    loss: LossFunction = diffusion_loss,
-    seed: int = 0,
-) -> Finding:
-    """Find the layer in which the condition is strongest beside the signal, and how strong.
-
-    Nothing needs to be known of the network: every layer's output is compared when the condition
-    of a clip is exchanged for another's and when its noisy signal is, at 0 dB signal over noise.
-
-    A network may hold layers of zeros that let the condition in only when training moves them
-    (adaLN-zero, zero-initialised gates). With `initial` that is right, without it is a fault. A
-    faint condition is only suspicious at the start: Adam moves small weights as fast as large ones.
-
-    Args:
-        model: Any model that `observe` takes.
-        clips: Batched clips, 2 or more; up to 24 of them are used.
-        initial: Whether the weights are those before any training.
-        loss: As in training.
-        seed: Of the noise.
-
-    Raises:
-        ValueError: There are fewer than 2 clips, or all are told the same; as `observe`.
-    """
-    return gain_of(hear(model, clips, (0.0,), loss=loss, seed=seed), initial=initial)
-
-
-def gain_of(told: Told, *, initial: bool = False) -> Finding:
-    """As `probe_conditioner_gain`, of what was heard already.
-
-    Raises:
-        ValueError: All items are told the same.
-    """
-    if not bool(told.differs.any()):
-        raise ValueError(
-            f"the gain of a condition shows where items are told different things, got "
-            f"{len(told.order)} that are told the same: pass other clips"
-        )
-    check = CHECK_AT_START if initial else CHECK
-    moved = _moved(told)
-    paths = [layer for layer in moved if layer.is_path]
-    most = max((layer.by_signal for layer in paths), default=0.0)
-    main = [layer for layer in paths if layer.by_signal > MAIN_PATH * most]
-    best = max(main, key=lambda layer: layer.gain, default=None)
-    if best is None or best.by_condition == 0.0:
-        return _unmoved(check, told, moved, initial)
-    message = (
-        f"exchanging the {told.phrase} moves the signal's layers by at most {_ratio(best.gain)} of "
-        f"what exchanging the signal does (in {best.name}); above {AUDIBLE:g} it is heard, and "
-        f"{CALIBRATED[0]:g} to {CALIBRATED[1]:g} is balanced"
-    )
-    figures: dict[str, float | str] = {
-        "condition": ", ".join(told.names),
-        "gain": best.gain,
-        "layer": best.name,
-        "moved by the condition": best.by_condition,
-        "moved by the signal": best.by_signal,
-        "layers where both meet": float(sum(layer.by_condition > 0 for layer in main)),
-    }
-    worst: Severity = "suspicious" if initial else "wrong"  # training may mend it
-    return _judged(check, best.gain, message, figures, worst)
-
-
-def _judged(
+def judged(
     check: str, gain: float, message: str, figures: dict[str, float | str], worst: Severity
 ) -> Finding:
+    """Return what is to be said of a gain, at its worst `worst`."""
     if AUDIBLE <= gain <= LOUD:
         return Finding(check, "ok", message, "", figures)
     if gain < 1:
@@ -188,117 +91,6 @@ def _judged(
     )
     verdict: Severity = "suspicious" if INAUDIBLE <= gain <= DROWNED else worst
     return Finding(check, verdict, message, remedy, figures)
-
-
-def _unmoved(check: str, told: Told, moved: list[Moved], initial: bool) -> Finding:
-    """Say why no layer of the signal moves with the condition."""
-    closed = [layer.name for layer in moved if layer.is_closed]
-    names = " and ".join(told.names)
-    figures: dict[str, float | str] = {"condition": ", ".join(told.names), "gain": 0.0}
-    if not closed:
-        heard = [layer.name for layer in moved if layer.by_condition > 0]
-        where = f"it ends in {heard[-1]}" if heard else "no layer moves with it"
-        return Finding(
-            check,
-            "wrong",
-            f"exchanging the {told.phrase} moves none of the layers that the signal passes (a gain "
-            f"of 0, {CALIBRATED[0]:g} to {CALIBRATED[1]:g} would be right): {where}",
-            f"look how the network's forward uses {names}: what is made of it must be added "
-            "to, multiplied with or appended to the signal",
-            figures,
-        )
-    figures |= {"layers of zeros": ", ".join(closed)}
-    many = f"{closed[0]} and {len(closed) - 1} more" if len(closed) > 1 else closed[0]
-    if initial:
-        return Finding(
-            check,
-            "ok",
-            f"the layers that let the {told.phrase} in hold zeros ({many}): a gain of exactly 0 by "
-            f"design, to become {CALIBRATED[0]:g} to {CALIBRATED[1]:g} by training",
-            "",
-            figures,
-        )
-    return Finding(
-        check,
-        "wrong",
-        f"the layers that let the {told.phrase} in still hold zeros ({many}): a gain of exactly 0 "
-        f"after training, {CALIBRATED[0]:g} to {CALIBRATED[1]:g} would be right",
-        "look whether those weights are given to the optimizer and get gradients",
-        figures,
-    )
-
-
-def _moved(told: Told) -> list[Moved]:
-    """Return what moved in each layer, in the order of their calls.
-
-    Rows of one batch in threes: a signal with its condition, the same signal with another's
-    condition, another's signal with the first condition. So no activation has to be kept.
-    """
-    observed = told.observed[0]
-    rows, conditions = _threes(told)
-    net, found = observed.diffusion.net, []
-
-    def watch(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], named: Any, out: Any) -> None:
-            change = _changes(out, observed)
-            if change is not None:
-                given = (*inputs, *named.values())
-                closed = _is_zero(module) and any(_reacts(value, observed) for value in given)
-                is_path = out.ndim >= observed.net_input.ndim and out[0, 0].numel() > 1
-                found.append(Moved(name or "its answer", *change, is_path, closed))
-
-        return hook
-
-    handles = [
-        module.register_forward_hook(watch(name), with_kwargs=True)
-        for name, module in net.named_modules()
-        if not isinstance(module, nn.Identity)
-    ]
-    try:
-        device = observed.net_input.device
-        observed.ask(
-            net_input=observed.net_input[rows.to(device)],
-            cond=permuted(observed.cond, conditions),
-        )
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
-
-
-def _threes(told: Told) -> tuple[Tensor, Tensor]:
-    """Return whose signal and whose condition stands in each row of the batch."""
-    count = len(told.order)
-    firsts = told.differs.nonzero().flatten()
-    firsts = firsts[torch.arange(count // 3) % len(firsts)]
-    others = told.order[firsts]
-    rest = torch.zeros(count % 3, dtype=torch.long)
-    rows = torch.cat([torch.stack([firsts, firsts, others], 1).flatten(), rest])
-    conditions = torch.cat([torch.stack([firsts, others, firsts], 1).flatten(), rest])
-    return rows, conditions
-
-
-def _changes(out: Any, observed: Observation) -> tuple[float, float] | None:
-    """Return how far an output moves with the condition and with the signal; None of no batch."""
-    count = len(observed.net_input)
-    if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != count:
-        return None
-    if not out.is_floating_point():
-        return None
-    whole = count - count % 3
-    base, condition, signal = (out[i:whole:3].float() for i in range(3))
-    return rms(condition - base), rms(signal - base)
-
-
-def _reacts(value: Any, observed: Observation) -> bool:
-    change = _changes(value, observed)
-    return change is not None and change[0] > 0
-
-
-def _is_zero(module: nn.Module) -> bool:
-    named = module.named_parameters(recurse=False)
-    weights = [weight for name, weight in named if name != "bias"]
-    return bool(weights) and not any(bool(weight.any()) for weight in weights)
 
 
 def _deviation(out: Any) -> float:
@@ -317,5 +109,6 @@ def _deviation(out: Any) -> float:
     return float(rows.var(1).mean().sqrt())
 
 
-def _ratio(gain: float) -> str:
+def ratio(gain: float) -> str:
+    """Return a gain in two digits; a small one as a fraction, too."""
     return f"{gain:.2g}" if gain >= INAUDIBLE or gain == 0 else f"{gain:.2g} (1 in {1 / gain:.0f})"

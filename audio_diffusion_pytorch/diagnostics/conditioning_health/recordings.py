@@ -71,7 +71,7 @@ def shared_recordings(train: Clip, held_back: Clip) -> Finding:
         train: Training clips, batched; best all of them.
         held_back: Clips kept from training.
     """
-    known, sounds = set(_files(train)), {_key(audio) for audio in train.audio}
+    known, sounds = set(_files(train)), {_key(audio) for audio in train.audio} - {None}
     files = _files(held_back)
     shared = sorted({file for file in files if file in known})
     copies = sum(
@@ -103,8 +103,8 @@ def _files(clips: Clip) -> list[str]:
     return [name.rpartition("@")[0] or name for name in clips.name]
 
 
-def _key(audio: Tensor) -> bytes:
-    """Return the samples, if any of them sounds; silences are no copies of one another."""
+def _key(audio: Tensor) -> bytes | None:
+    """Return the samples; None of silence, which is no copy of any other."""
     if not bool(audio.any()):
-        return f"silence {id(audio)}".encode()
+        return None
     return bytes(audio.detach().float().cpu().numpy().tobytes())
