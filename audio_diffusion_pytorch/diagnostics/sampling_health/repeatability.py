@@ -38,7 +38,7 @@ def check_repeatability(
     """
     first = _sample(model, sampling, num_items, num_steps, seed, 1)
     again = _sample(model, sampling, num_items, num_steps, seed, 2)
-    other = _sample(model, sampling, num_items, num_steps, seed + 1, 1)
+    other = _sample(model, sampling, num_items, num_steps, seed + 1, 3)
     apart, moved = _difference(again, first), _difference(other, first)
     equal = torch.equal(first, again)
     figures: dict[str, float | str] = {

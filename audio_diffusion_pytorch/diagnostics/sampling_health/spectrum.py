@@ -53,7 +53,8 @@ def check_sample_spectrum(
 ) -> Finding:
     """Hold the spectra of samples against those of the data ("noise instead of sound").
 
-    Beside it stands the distance of as many real sounds: held-back ones, or every other one.
+    Beside it stands the distance of as many real sounds: every other one of the data to the rest,
+    or held-back ones if these are nearer.
 
     Args:
         samples: Sounds of the model `(n, c, t)`, at least 2.
@@ -61,9 +62,11 @@ def check_sample_spectrum(
         sample_rate: Hz.
         held_back: Real sounds `(k, c, t)` that are not among the data.
     """
-    real, rest = (data[::2], data[1::2]) if held_back is None else (held_back, data)
-    usual = spectral_distance(_even(real, len(samples)), rest, sample_rate)
-    made = spectral_distance(samples, rest, sample_rate)
+    usual = spectral_distance(_even(data[::2], len(samples)), data[1::2], sample_rate)
+    if held_back is not None and len(held_back) >= 2:
+        unseen = spectral_distance(_even(held_back, len(samples)), data, sample_rate)
+        usual = min(usual, unseen)
+    made = spectral_distance(samples, data, sample_rate)
     ratio = made / max(usual, SMALL)
     verdict: Severity = "ok"
     if ratio > FAR:
