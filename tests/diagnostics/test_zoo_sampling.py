@@ -42,7 +42,7 @@ def test_healthy_models_sample_without_a_finding(healthy):
     assert not faults(findings), findings_text(findings)
 
 
-def test_zoo_sampler_clamps_its_state(piano, said):
+def test_zoo_clamped_sampler(piano, said):
     model = piano.model
     right = by_name(examine_trajectory(model, piano.sample(model), piano.train))
     clamping = sampling_of(
@@ -57,7 +57,7 @@ def test_zoo_sampler_clamps_its_state(piano, said):
     assert finding.figures["at network call"] == 2
     assert findings["sampler trajectory"].verdict == "wrong"
     assert right["sampler trajectory"].verdict == "ok"
-    said("sampler that clamps at +-1", finding)
+    said("clamped_sampler", finding)
 
 
 def test_levels_dropped_from_a_discrete_schedule(piano):
