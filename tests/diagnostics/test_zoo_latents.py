@@ -30,7 +30,7 @@ class ConvCode(nn.Module):
         self.latent_channels, self.downsample_factor, self.sample_rate = CHANNELS, HOP, 8000
         generator = torch.Generator().manual_seed(0)
         turn, _ = torch.linalg.qr(torch.randn(CHANNELS, HOP, generator=generator))
-        self.turn = nn.Parameter(turn)
+        self.turn = nn.Parameter(turn, requires_grad=False)
         self.dead, self.draws = dead, draws
 
     def encode(

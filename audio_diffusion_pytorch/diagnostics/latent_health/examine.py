@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import signature
 from math import log10, sqrt
 from typing import Any
@@ -27,6 +29,7 @@ from .channels import (
     check_duplicate_latents,
     check_latent_dimensions,
 )
+from .clips import few_clips
 from .decoder import CLIPS, check_decoder_robustness, check_round_trip
 from .scale import check_latent_scale, check_latent_values
 from .whiteness import check_encoder_draws, check_latent_whiteness
@@ -60,20 +63,19 @@ def examine_latents(
         sample_rate: Hz, for the sounds of a report; None: what the autoencoder says.
         seed: Of all draws.
     """
-    clips = _evenly(clips, MAX_CLIPS)
+    clips = few_clips(model, clips, MAX_CLIPS)
+    audio = clips.audio
     autoencoder: Autoencoder | None = getattr(model, "autoencoder", None)
     normalizer = getattr(model, "normalizer", None)
-    if autoencoder is None and clips.audio.shape[1] <= RAW_CHANNELS:
+    if autoencoder is None and audio.shape[1] <= RAW_CHANNELS:
         return []
     expected = _expected(model)
     if normalizer is not None and not bool(getattr(normalizer, "fitted", True)):
         return [_unfitted()]
     if autoencoder is None:
-        z = clips.audio if normalizer is None else normalizer.normalize(clips.audio)
-        return examine_code(z, expected=expected, raw=clips.audio, refit=normalizer is not None)
-    weights = next(model.parameters(), None)
-    audio = clips.audio if weights is None else clips.audio.to(weights.device, weights.dtype)
-    with evaluated(model):
+        z = audio if normalizer is None else normalizer.normalize(audio)
+        return examine_code(z, expected=expected, raw=audio, refit=normalizer is not None)
+    with evaluated(model), _own_draws(audio.device, seed):
         raw, drawn, again = _encoded(autoencoder, audio, seed)
         z = raw if normalizer is None else normalizer.normalize(raw)
         rate = autoencoder.sample_rate if sample_rate is None else sample_rate
@@ -90,7 +92,7 @@ def examine_latents(
         found.append(check_encoder_draws(raw, again))
         if not bool(raw.any()):  # silence comes back as silence whatever the decoder
             return found
-        back = autoencoder.decode(raw[:CLIPS])
+        back = _decoded(autoencoder, None, raw[:CLIPS])
         found.append(check_round_trip(audio[:CLIPS], back, sample_rate=rate))
         found.append(
             check_decoder_robustness(
@@ -145,13 +147,8 @@ def examine_code(
 def _encoded(
     autoencoder: Autoencoder, audio: Tensor, seed: int
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Return the latents, what a draw adds to them (None: nothing), and what encoding itself does.
-
-    An encoder may draw from torch's global generators: these are put back.
-    """
-    devices = [audio.device] if audio.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    """Return the latents, what a draw adds to them (None: nothing), and what encoding does."""
+    with _own_draws(audio.device, seed):
         first, second = autoencoder.encode(audio), autoencoder.encode(audio)
         generator = Generator(audio.device).manual_seed(seed)
         if "sample" not in signature(autoencoder.encode).parameters:
@@ -166,9 +163,17 @@ def _encoded(
 
 
 def _decoded(autoencoder: Autoencoder, normalizer: Any, z: Tensor) -> Tensor:
-    devices = [z.device] if z.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    # A decoder that draws noise draws the same each time: what differs comes from the latents.
+    with _own_draws(z.device, seed=0):
         return autoencoder.decode(z if normalizer is None else normalizer.denormalize(z))
+
+
+@contextmanager
+def _own_draws(device: torch.device, seed: int) -> Iterator[None]:
+    """Within it torch's global generators start from a seed; after it they are as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _expected(model: nn.Module) -> float:
@@ -199,12 +204,3 @@ def _unfitted() -> Finding:
         "fitted, right is once on the training clips", "call model.fit_normalizer(batches) before "
         "training, or load trained weights",
     )  # fmt: skip
-
-
-def _evenly(clips: Clip, most: int) -> Clip:
-    """Return at most so many clips, spread over all."""
-    count = len(clips.audio)
-    if count <= most:
-        return clips
-    chosen = [place * count // most for place in range(most)]
-    return Clip(clips.audio[chosen], clips.labels[chosen], [clips.name[i] for i in chosen])  # type: ignore[arg-type]

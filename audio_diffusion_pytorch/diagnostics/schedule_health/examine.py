@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.latent_health.clips import few_clips
 from audio_diffusion_pytorch.diagnostics.observation import (
     Observation,
     Sampling,
@@ -86,8 +87,9 @@ def examine_schedule(
         found.append(check_sampling_grid(times, schedule, asked, std))
     found += _bounds(diffusion, walk, limit, seen)
     found.append(check_parameterization(parameterization, schedule, seed))
-    if seen is not None and clips is not None:
-        found.append(check_taught_target(model, _few(clips, TAUGHT_CLIPS), loss=loss, seed=seed))
+    if clips is not None:
+        few = few_clips(model, clips, TAUGHT_CLIPS)
+        found.append(check_taught_target(model, few, loss=loss, seed=seed))
     if walk is not None:
         steps = _walked_steps(model)
         found += [check_levels_visited(walk, steps), check_perfect_network(walk)]
@@ -95,7 +97,7 @@ def examine_schedule(
 
 
 def _seen(model: nn.Module, clips: Clip, loss: LossFunction, seed: int) -> Observation:
-    few = _few(clips, MAX_CLIPS)
+    few = few_clips(model, clips, MAX_CLIPS)
     return observe(model, few, torch.full((len(few.audio),), 0.5), loss=loss, seed=seed)
 
 
@@ -105,9 +107,12 @@ def _walk(
     """Return what the sampler does, or None where it cannot be called in this way."""
     if sampling is None and not hasattr(model, "sampler"):
         return None
+    # A grid that cannot be walked is said by its own check; and a model may be sampled in another
+    # way than its network is asked in training.
+    refusals = (ValueError,) if sampling is not None else (ValueError, TypeError, RuntimeError)
     try:
         return walk_perfectly(model, seen, _walked_steps(model), sampling=sampling, seed=seed)
-    except (TypeError, ValueError):  # a grid that cannot be walked is said by its own check
+    except refusals:
         return None
 
 
@@ -173,12 +178,3 @@ def _refused(num_steps: int, why: str) -> Finding:
         "let the sampler make its times: LinearSchedule(), EvenLevels(schedule) or "
         "ExponentialSchedule(schedule)", {"steps_asked": float(num_steps)},
     )  # fmt: skip
-
-
-def _few(clips: Clip, most: int) -> Clip:
-    """Return at most so many clips, spread over all."""
-    count = len(clips.audio)
-    if count <= most:
-        return clips
-    chosen = [place * count // most for place in range(most)]
-    return Clip(clips.audio[chosen], clips.labels[chosen], [clips.name[i] for i in chosen])  # type: ignore[arg-type]

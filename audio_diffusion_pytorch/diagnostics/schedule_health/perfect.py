@@ -20,6 +20,8 @@ HALVINGS = 60
 FAITHFUL_DB, LOST_DB = -20.0, -10.0
 """Error of the result beside the sound the network believed in: -60 dB and less in float32, -30 dB
 in bfloat16; a tenth of the amplitude is heard, a third is another sound."""
+TURNED = -0.5
+"""Gain of a result that has the sound upside down; beside a wrong sign all else gives about 0."""
 PILE = 0.01
 """Share of values that stand where the largest one stands: of noise none do."""
 AUDIBLE_LEVEL_DB = 1.0
@@ -198,7 +200,7 @@ def check_perfect_network(walk: PerfectWalk) -> Finding:
     )
     if error <= FAITHFUL_DB:
         return Finding("perfect network", "ok", message, "", figures)
-    if gain < 0:
+    if gain < TURNED:
         return Finding(
             "perfect network", "wrong", f"{message}: the sound comes out upside down, as where an "
             "answer is read with the wrong sign", "read the answer as the parameterization has it: "
