@@ -44,7 +44,7 @@ def examine_losses(
         levels = measure_levels(model, train, held_back, loss=loss, seed=seed)
     judged = train if held_back is None else held_back
     findings = [
-        check_answer_sign(model, judged, loss=loss, seed=seed),
+        check_answer_sign(model, judged, loss=loss, levels=levels, seed=seed),
         trivial_finding(levels.marks),
         check_share(levels, against),
     ]

@@ -54,7 +54,7 @@ class Levels:
             reaches.
         model: The model's error at each.
         linear: That of the best linear denoiser, Wiener's, made from training clips.
-        loudness: That of the best guess that knows only how loud the data are.
+        loudness: That of the best guess that knows only how loud training clips are.
         variance: That of guessing silence: the mean square of the data.
         clips: How many clips were judged.
         held_back: Whether they were never trained on.

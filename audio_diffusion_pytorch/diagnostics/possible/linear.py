@@ -58,6 +58,17 @@ class LinearDenoiser:
         spectrum = _stretched(self.spectrum, power.shape[-1])
         return _errors(spectrum, power, clean.shape[-1], alpha.to(power), sigma.to(power))
 
+    def loudness_errors(self, variance: float, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return the error `(n,)` of the guess that knows only how loud the training clips are.
+
+        Args:
+            variance: Mean square of the clips that are judged.
+            alpha: Gains of the signal `(n,)`.
+            sigma: Gains of the noise `(n,)`.
+        """
+        gain = alpha * self.variance / (alpha.square() * self.variance + sigma.square())
+        return (1 - alpha * gain).square() * variance + (sigma * gain).square()
+
 
 def _best_even_share(power: Tensor, length: int) -> float:
     """Return the share of an even spectrum with which some of the clips denoise the rest best."""

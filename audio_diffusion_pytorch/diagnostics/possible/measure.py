@@ -124,8 +124,7 @@ class LevelMeter:
         variance, answered, zero, known = (sums[1:5] / count).tolist()
         errors, linear = (part / count for part in (sums[5 : 5 + num], sums[5 + num :]))
         alpha, sigma = diffusion.schedule.alpha_sigma(self.times)
-        noise = sigma.square()
-        loudness = variance * noise / (alpha.square() * variance + noise)
+        loudness = self.linear.loudness_errors(variance, alpha, sigma)
         return Levels(
             decibels=self.decibels,
             model=tuple(errors.tolist()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -21,6 +23,7 @@ from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_los
 from audio_diffusion_pytorch.ops.shapes import lift
 from audio_diffusion_pytorch.protocols import Parameterization
 
+from .levels import Levels
 from .measure import batches, measurable, reached_levels, some_clips
 from .share import NOTHING, percent
 
@@ -40,7 +43,12 @@ _READINGS: dict[str, Parameterization] = {
 
 @torch.no_grad()
 def check_answer_sign(
-    model: nn.Module, clips: Clip, *, loss: LossFunction = diffusion_loss, seed: int = 0
+    model: nn.Module,
+    clips: Clip,
+    *,
+    loss: LossFunction = diffusion_loss,
+    levels: Levels | None = None,
+    seed: int = 0,
 ) -> Finding:
     """Check that the answer, read as the objective reads it, is the guess it was trained to be.
 
@@ -52,23 +60,30 @@ def check_answer_sign(
         model: Its objective is a `GaussianDiffusion`.
         clips: Batched clips.
         loss: As in training.
+        levels: The model's table, for the error of knowing only how loud training clips are; None:
+            how loud these clips are.
         seed: Of the noise.
 
     Raises:
-        ValueError: The objective is another one.
+        ValueError: The objective is another one, or the clips are silent.
     """
     _, times = reached_levels(measurable(model))
     chosen = some_clips(clips)
-    levels = [_Errors() for _ in times]
+    found = [_Errors() for _ in times]
     for first, part in batches(chosen):
-        for level, time in zip(levels, times.tolist(), strict=True):
+        for level, time in zip(found, times.tolist(), strict=True):
             told = torch.full((len(part.audio),), time)
             level.add(observe(model, part, told, loss=loss, seed=seed + first))
-    power = levels[0].power
+    power = found[0].power
+    if power == 0:
+        raise ValueError(
+            "the clips are silent: nothing can be said of what the network makes of them"
+        )
     perfect, opposite = (
-        max(getattr(level, name) / power for level in levels) for name in ("perfect", "opposite")
+        max(getattr(level, name) / power for level in found) for name in ("perfect", "opposite")
     )
-    skills = _skills(levels)
+    known = [level.known() for level in found] if levels is None else levels.loudness
+    skills = _skills(found, known)
     if perfect > CONTRADICTION:
         return _contradiction(perfect, opposite, skills)
     return _reading(skills)
@@ -106,15 +121,17 @@ class _Errors:
             self.read[name] = self.read.get(name, 0.0) + float(error.float().sum())
 
     def known(self) -> float:
-        """Return the same sum of the best guess that knows only how loud the data are."""
+        """Return the mean error of the best guess that knows only how loud the clips are."""
         variance, noise = self.power / self.clips, self.sigma**2
-        return self.clips * variance * noise / (self.alpha**2 * variance + noise)
+        return variance * noise / (self.alpha**2 * variance + noise)
 
 
-def _skills(levels: list[_Errors]) -> dict[str, list[float]]:
+def _skills(levels: Sequence[_Errors], known: Sequence[float]) -> dict[str, list[float]]:
     """Return the share of the possible of each reading at each level."""
+    pairs = list(zip(levels, known, strict=True))
     return {
-        name: [1 - level.read[name] / level.known() for level in levels] for name in levels[0].read
+        name: [1 - level.read[name] / level.clips / error for level, error in pairs]
+        for name in levels[0].read
     }
 
 
