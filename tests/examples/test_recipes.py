@@ -49,7 +49,7 @@ class TestTraining:
         events = {name for name in found if name.startswith("logs/events.out.tfevents")}
         assert len(events) == 1
         assert found - events == {
-            "config.yaml", "labels.json", "summary.json", "report.html",
+            "config.yaml", "labels.json", "summary.json", "report.html", "levels.json",
             "logs/scalars.jsonl", "logs/console.log",
             "checkpoints/last.pt", "checkpoints/last.safetensors",
             "checkpoints/best.pt", "checkpoints/best.safetensors",
