@@ -13,6 +13,35 @@ from .conditioning_health import null_condition as null_condition
 from .conditioning_health import probe_conditioner_gain as probe_conditioner_gain
 from .conditioning_health import sampling_like as sampling_like
 from .conditioning_health import shared_recordings as shared_recordings
+from .data_health import FlatTops as FlatTops
+from .data_health import FolderScan as FolderScan
+from .data_health import ScanLimits as ScanLimits
+from .data_health import SoundFacts as SoundFacts
+from .data_health import check_bandwidth as check_bandwidth
+from .data_health import check_batch_dependence as check_batch_dependence
+from .data_health import check_channels as check_channels
+from .data_health import check_clipping as check_clipping
+from .data_health import check_dc as check_dc
+from .data_health import check_distinct as check_distinct
+from .data_health import check_duplicates as check_duplicates
+from .data_health import check_finite as check_finite
+from .data_health import check_input_scale as check_input_scale
+from .data_health import check_lengths as check_lengths
+from .data_health import check_level as check_level
+from .data_health import check_min_max as check_min_max
+from .data_health import check_mono_twice as check_mono_twice
+from .data_health import check_padding as check_padding
+from .data_health import check_peak as check_peak
+from .data_health import check_polarity as check_polarity
+from .data_health import check_readable as check_readable
+from .data_health import check_sample_rates as check_sample_rates
+from .data_health import check_silence as check_silence
+from .data_health import examine_data as examine_data
+from .data_health import flat_tops as flat_tops
+from .data_health import measure_clips as measure_clips
+from .data_health import measure_sound as measure_sound
+from .data_health import same_sounds as same_sounds
+from .data_health import scan_folder as scan_folder
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import Examined as Examined
 from .diagnosis import Part as Part
@@ -151,6 +180,8 @@ __all__ = [
     "Diagnosis",
     "Examined",
     "Finding",
+    "FlatTops",
+    "FolderScan",
     "LevelErrors",
     "LevelMeter",
     "Levels",
@@ -168,10 +199,12 @@ __all__ = [
     "Report",
     "Sampling",
     "SamplingLike",
+    "ScanLimits",
     "ScheduleRow",
     "Section",
     "Severity",
     "Sound",
+    "SoundFacts",
     "Trajectory",
     "TrueLevel",
     "Verdict",
@@ -180,49 +213,68 @@ __all__ = [
     "channel_statistics",
     "check_answer_sign",
     "check_attention",
+    "check_bandwidth",
+    "check_batch_dependence",
     "check_batch_levels",
     "check_batch_norm",
     "check_best",
+    "check_channels",
     "check_clamped_state",
     "check_clean_bound",
+    "check_clipping",
+    "check_dc",
     "check_dead_channels",
     "check_dead_latents",
     "check_decoder_robustness",
+    "check_distinct",
     "check_duplicate_latents",
+    "check_duplicates",
     "check_ema",
     "check_encoder_draws",
+    "check_finite",
     "check_finite_samples",
     "check_first_step",
     "check_gradients",
     "check_guesses",
+    "check_input_scale",
     "check_latent_dimensions",
     "check_latent_scale",
     "check_latent_values",
     "check_latent_whiteness",
     "check_learning_rate",
+    "check_lengths",
+    "check_level",
     "check_level_coverage",
     "check_levels_kept",
     "check_levels_visited",
     "check_memorisation",
+    "check_min_max",
+    "check_mono_twice",
     "check_noise_kept",
     "check_noise_level",
     "check_numerics",
     "check_output_range",
     "check_overfit",
     "check_overfitting",
+    "check_padding",
     "check_parameterization",
+    "check_peak",
     "check_perfect_network",
+    "check_polarity",
+    "check_readable",
     "check_recorded_rate",
     "check_repeatability",
     "check_round_trip",
     "check_sample_clipping",
     "check_sample_dc",
     "check_sample_level",
+    "check_sample_rates",
     "check_sample_silence",
     "check_sample_spectrum",
     "check_sample_variety",
     "check_sampling_grid",
     "check_share",
+    "check_silence",
     "check_solver_sweep",
     "check_start_noise",
     "check_step_sweep",
@@ -241,6 +293,7 @@ __all__ = [
     "draw_training_times",
     "examine_code",
     "examine_conditioning",
+    "examine_data",
     "examine_latents",
     "examine_learning",
     "examine_losses",
@@ -250,13 +303,16 @@ __all__ = [
     "examine_trajectory",
     "faults",
     "findings_text",
+    "flat_tops",
     "format_table",
     "known_schedules",
     "label_identity",
     "level_errors",
     "log_spectrogram",
     "loss_curve_image",
+    "measure_clips",
     "measure_levels",
+    "measure_sound",
     "null_condition",
     "numerics_finding",
     "observe",
@@ -265,9 +321,11 @@ __all__ = [
     "read_levels",
     "real_reference",
     "record_trajectory",
+    "same_sounds",
     "sampling_like",
     "save_comparison",
     "save_spectrogram",
+    "scan_folder",
     "schedule_table",
     "schedule_table_text",
     "shared_recordings",
