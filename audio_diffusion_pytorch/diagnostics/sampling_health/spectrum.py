@@ -171,8 +171,9 @@ def _judge_sweep(
             f"at {best} steps and {made[most]:.1f} dB at {most}, right is no more{stopped}"
         )
         remedy = (
-            "something goes wrong at every step: do not clamp, normalise or noise the state "
-            "between steps, and tell the network the level of the state (see its trajectory)"
+            "something goes wrong at every step: if the checks of losses are ok, do not clamp, "
+            "normalise or noise the state between steps, and tell the network the level of the "
+            "state (see its trajectory); else the network must learn first"
         )
     elif made[used] > SETTLED * max(made[most], LEAST):
         verdict = "suspicious"

@@ -79,8 +79,9 @@ def check_trajectory(trajectory: Trajectory, reference: Reference) -> Finding:
     )
     noisy = calls[first].decibels < NOISE_RULES
     remedy = (
-        "nothing but the solver may change the state: remove clamping, normalising and scaling of "
-        "it between steps, and let the start noise have the size of the first level"
+        "if the checks of losses are ok, something else than the solver changes the state: remove "
+        "clamping, normalising and scaling between steps, and let the start noise have the size of "
+        "the first level; else the network guesses wrongly and must learn first"
         if noisy
         else "the sounds leave the data's loudness as they form: train longer, lower the guidance "
         "scale, and fit the normalizer on the training clips (model.fit_normalizer)"
