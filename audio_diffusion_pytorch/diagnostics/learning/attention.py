@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -132,6 +133,9 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
+        if func is F.multi_head_attention_forward:
+            with self._within():
+                return func(*args, **given)
         if self.names.stack:
             if func is F.scaled_dot_product_attention:
                 self._attend(*args, **given)
@@ -141,6 +145,25 @@ class _Watch(TorchFunctionMode):
                 if dim in (-1, logits.ndim - 1) and logits.ndim >= 3:
                     self._note(logits)
         return func(*args, **given)
+
+    @contextmanager
+    def _within(self) -> Iterator[None]:
+        """Listen inside a function of torch, where no mode is at work."""
+        attend, softmax = F.scaled_dot_product_attention, F.softmax
+
+        def watched(*args: Any, **given: Any) -> Tensor:
+            self._attend(*args, **given)
+            return attend(*args, **given)
+
+        def noted(logits: Tensor, *args: Any, **given: Any) -> Tensor:
+            self._note(logits)
+            return softmax(logits, *args, **given)
+
+        F.scaled_dot_product_attention, F.softmax = watched, noted  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            F.scaled_dot_product_attention, F.softmax = attend, softmax
 
     def _attend(
         self,
@@ -162,7 +185,7 @@ class _Watch(TorchFunctionMode):
         self._note(logits)
 
     def _note(self, logits: Tensor) -> None:
-        with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction(), torch.no_grad():
             seen = logits.detach().float()
             real = torch.where(seen == -math.inf, torch.zeros_like(seen), seen)
             largest = float(real.abs().max()) if not real.isnan().any() else math.nan

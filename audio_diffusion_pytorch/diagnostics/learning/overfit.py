@@ -36,7 +36,10 @@ LOOK_EVERY = 25
 """Steps between two measurements."""
 
 STANDS_STILL = 0.02
-"""Relative fall of the loss under which it does not move."""
+"""Relative fall of the error under which it does not move."""
+
+WORSE, NONSENSE = 0.5, 3.0
+"""Relative rise of the error, and share of it, that only a training that diverges comes to."""
 
 BATCH_SIZE = 16
 """Clips of one step; a single clip is met with as many noises at once."""
@@ -105,7 +108,8 @@ def check_overfit(
     if at_steps[-1] != len(trial.losses):
         errors.append(level_errors(trial.model, few, loss=loss, seed=seed))
         at_steps.append(len(trial.losses))
-    verdict, why, remedy = _judge(trial, errors, mark, few, loss)
+    fall = 1 - errors[-1].share / max(errors[0].share, 1e-12)
+    verdict, why, remedy = _judge(trial, errors, mark, few, loss, fall)
     message = (
         f"after {plural(len(trial.losses), 'step')} on {plural(count, 'clip')} the error is "
         f"{100 * errors[-1].share:.0f} % of that of knowing only the loudness, at most "
@@ -168,7 +172,8 @@ def overfit_finding(
         trial.gradient_norms = train_copy(
             model, choose_clips(clips, BATCH_SIZE), rate, 2, loss=loss, seed=seed
         ).gradient_norms
-    verdict, why, remedy = _judge(trial, [left], mark, clips, loss)
+    fall = (losses[0] - losses[1]) / max(abs(losses[0]), 1e-12)
+    verdict, why, remedy = _judge(trial, [left], mark, clips, loss, fall)
     names = plural(len(clips.audio), "clip")
     word = "passed" if verdict == "ok" else "not passed"
     message = (
@@ -207,16 +212,10 @@ def loss_fall_finding(losses: tuple[float, float], count: int, steps: int, rate:
     return Finding("overfit", "wrong", f"not passed: {message}{why}", remedy, figures=figures)
 
 
-def _rate_that_moves(trial: Trial, clips: Clip, loss: LossFunction) -> str:
-    """Return a remedy for a loss that stands still, by trying other rates for a moment."""
+def _better_rate(trial: Trial, clips: Clip, loss: LossFunction) -> str:
+    """Return the remedy of a better rate, where trying others for a moment shows one."""
     found = check_learning_rate(trial.model, clips, trial.rate, steps=16, seconds=5.0, loss=loss)
-    best = float(found.figures["best learning rate tried"])
-    if best > trial.rate:
-        return f"set train.learning_rate={number(best)}"
-    return (
-        f"try train.learning_rate={number(10 * trial.rate)}; if nothing moves at any rate the "
-        "network does not see its input"
-    )
+    return found.remedy if found.verdict == "wrong" else ""
 
 
 def _silent(name: str, count: int) -> Finding:
@@ -228,9 +227,17 @@ def _silent(name: str, count: int) -> Finding:
 
 
 def _judge(
-    trial: Trial, errors: list[LevelErrors], mark: float, clips: Clip, loss: LossFunction
+    trial: Trial,
+    errors: list[LevelErrors],
+    mark: float,
+    clips: Clip,
+    loss: LossFunction,
+    fall: float,
 ) -> tuple[Severity, str, str]:
-    """Return the verdict, the cause as the end of a sentence, and the remedy."""
+    """Return the verdict, the cause as the end of a sentence, and the remedy.
+
+    `fall` is by what share the error, or the loss, fell at the same noise.
+    """
     last = errors[-1]
     if last.share <= mark:
         return "ok", "", ""
@@ -243,7 +250,7 @@ def _judge(
             "look for detach(), torch.no_grad() or requires_grad=False between the network and "
             "the loss",
         )
-    if not trial.end <= 1.2 * abs(trial.start) or last.share > 3:
+    if trial.blew_up or not fall >= -WORSE or not last.share <= NONSENSE:
         return (
             "wrong",
             f": it diverges at learning rate {asked}, the loss went from {number(trial.start)} to "
@@ -253,11 +260,13 @@ def _judge(
     squashed = check_output_range(trial.model, clips, loss=loss)
     if squashed.verdict == "wrong":
         return "wrong", f": {squashed.message}", squashed.remedy
-    if trial.start - trial.end < STANDS_STILL * abs(trial.start):
+    if fall < STANDS_STILL:
         return (
             "wrong",
             f": the loss does not move at learning rate {asked}, it stays at {number(trial.end)}",
-            _rate_that_moves(trial, clips, loss),
+            _better_rate(trial, clips, loss)
+            or f"try train.learning_rate={number(10 * trial.rate)}; if nothing moves at any rate "
+            "the network does not see its input",
         )
     hard = [float(d) for d, s in zip(last.decibels, last.shares, strict=True) if s > mark]
     improving = len(errors) < 3 or errors[-1].share < 0.97 * errors[-3].share
@@ -272,5 +281,6 @@ def _judge(
     return (
         "wrong",
         f": it no longer improves{where}",
-        "make the network larger (model.channels), and see that it is told the noise level",
+        _better_rate(trial, clips, loss)
+        or "make the network larger (model.channels), and see that it is told the noise level",
     )

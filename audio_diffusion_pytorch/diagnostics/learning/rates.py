@@ -213,7 +213,6 @@ def check_recorded_rate(
     part = max(2, len(losses) // 8)
     start, end = statistics.median(losses[:part]), statistics.fmean(losses[-part:])
     ratio = statistics.median(update_ratios) if update_ratios else math.nan
-    bounds = [abs(start)] + ([zero_loss] if zero_loss > 0 else [])
     known = not math.isnan(ratio)
     right = rate * GOOD_UPDATE / ratio if known and ratio > 0 else math.nan
     beside = (
@@ -225,8 +224,11 @@ def check_recorded_rate(
     said = f"at learning rate {number(rate)} the loss went from {number(start)} to {number(end)}"
     verdict: Severity = "ok"
     why, remedy = "", ""
-    if not end <= 1.2 * max(bounds) or ratio > LONG_UPDATE:
-        verdict, why = "wrong", ": the rate is too high"
+    rises = not end <= 1.2 * abs(start)
+    if rises or ratio > LONG_UPDATE:
+        # Still better than saying nothing: harder clips or levels may have come.
+        harmless = end <= zero_loss and not ratio > LONG_UPDATE
+        verdict, why = ("suspicious" if harmless else "wrong"), ": the rate is too high"
         remedy = f"set train.learning_rate={number(right if right < rate else rate / 10)}"
     elif start - end < MOVES * abs(start) and (not known or ratio < 0.1 * GOOD_UPDATE):
         verdict = "wrong" if ratio < SHORT_UPDATE or not known else "suspicious"

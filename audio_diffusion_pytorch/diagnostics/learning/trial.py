@@ -123,7 +123,7 @@ def train_copy(
     began = time.perf_counter()
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
         for step in range(steps):
-            noise_seed = seed if fixed_noise else seed + step
+            noise_seed = seed if fixed_noise else seed + 1 + step  # not that of the judging
             torch.manual_seed(noise_seed)
             generator = Generator(device).manual_seed(noise_seed)
             for group in moving.param_groups:
