@@ -42,10 +42,17 @@ from .data_health import measure_clips as measure_clips
 from .data_health import measure_sound as measure_sound
 from .data_health import same_sounds as same_sounds
 from .data_health import scan_folder as scan_folder
+from .diagnosis import GROUP_TITLES as GROUP_TITLES
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import Examined as Examined
 from .diagnosis import Part as Part
 from .diagnosis import examine_parts as examine_parts
+from .doctor import cannot_work as cannot_work
+from .doctor import examine_end as examine_end
+from .doctor import examine_folder as examine_folder
+from .doctor import examine_model as examine_model
+from .doctor import examine_start as examine_start
+from .doctor_parts import examine_sounds as examine_sounds
 from .files import write_aside as write_aside
 from .finding import SEVERITIES as SEVERITIES
 from .finding import Finding as Finding
@@ -154,6 +161,10 @@ from .schedule_health import known_schedules as known_schedules
 from .schedule_health import schedule_table as schedule_table
 from .schedule_health import schedule_table_text as schedule_table_text
 from .schedule_health import walk_perfectly as walk_perfectly
+from .subject import Subject as Subject
+from .subject import as_clips as as_clips
+from .subject import collection_of as collection_of
+from .subject import read_clips as read_clips
 from .trajectory import NetCall as NetCall
 from .trajectory import RealLevel as RealLevel
 from .trajectory import Reference as Reference
@@ -171,6 +182,7 @@ from .trajectory import true_level as true_level
 from .wav import wav_bytes as wav_bytes
 
 __all__ = [
+    "GROUP_TITLES",
     "SEVERITIES",
     "AlignedLevels",
     "BlockHealth",
@@ -205,11 +217,14 @@ __all__ = [
     "Severity",
     "Sound",
     "SoundFacts",
+    "Subject",
     "Trajectory",
     "TrueLevel",
     "Verdict",
     "align_levels",
+    "as_clips",
     "called_blocks",
+    "cannot_work",
     "channel_statistics",
     "check_answer_sign",
     "check_attention",
@@ -284,6 +299,7 @@ __all__ = [
     "check_trajectory",
     "check_trivial_loss",
     "check_weights_moved",
+    "collection_of",
     "compare_losses",
     "condition_against_target",
     "condition_at_sampling",
@@ -294,12 +310,17 @@ __all__ = [
     "examine_code",
     "examine_conditioning",
     "examine_data",
+    "examine_end",
+    "examine_folder",
     "examine_latents",
     "examine_learning",
     "examine_losses",
+    "examine_model",
     "examine_parts",
     "examine_sampling",
     "examine_schedule",
+    "examine_sounds",
+    "examine_start",
     "examine_trajectory",
     "faults",
     "findings_text",
@@ -318,6 +339,7 @@ __all__ = [
     "observe",
     "overfit_finding",
     "probe_conditioner_gain",
+    "read_clips",
     "read_levels",
     "real_reference",
     "record_trajectory",

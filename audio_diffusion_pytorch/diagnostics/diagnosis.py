@@ -40,12 +40,14 @@ class Part:
         examine: Makes the checks.
         seconds: How long it may take, in s, on two cores; the progress bar's share.
         name: Of this part, where a group has several.
+        nothing: What it means if no check is made, such as "left out: there is no condition".
     """
 
     group: str
     examine: Callable[[], Sequence[Finding]]
     seconds: float = 1.0
     name: str = ""
+    nothing: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,14 @@ class Diagnosis:
         """What was left out, and why."""
         return [note for part in self.examined for note in part.notes]
 
+    def joined(self, later: Diagnosis) -> Diagnosis:
+        """Return both, the parts of each group together."""
+        found: dict[str, Examined] = {}
+        for part in (*self.examined, *later.examined):
+            found[part.group] = _joined(found.get(part.group, Examined(part.group)), part)
+        ordered = [found[group] for group in GROUP_TITLES if group in found]
+        return Diagnosis(tuple(ordered), later.about or self.about)
+
     def finding(self, check: str) -> Finding:
         """Return the finding of a check.
 
@@ -119,7 +129,11 @@ class Diagnosis:
         return f"{made}: {' and '.join(words)}, first of all {self.first().check}"
 
     def first(self) -> Finding:
-        """Return the finding to mend first: the earliest of the worst."""
+        """Return the finding to mend first: the earliest of the worst.
+
+        Raises:
+            IndexError: There are no findings.
+        """
         return (self.faults or self.findings)[0]
 
     def text(self) -> str:
@@ -214,6 +228,7 @@ def _examined(part: Part) -> Examined:
     notes: tuple[str, ...] = ()
     try:
         findings = tuple(part.examine())
+        notes = () if findings or not part.nothing else (part.nothing,)
     except Exception as error:  # a check must never hide what the others found
         words = " ".join(str(error).split()) or "no words"
         name = part.name or GROUP_TITLES[part.group].lower()
