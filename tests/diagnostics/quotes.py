@@ -33,7 +33,7 @@ def words_of(text: str) -> str:
 def check_quote(fault: str, finding: Finding) -> None:
     """Hold the page's quote of a fault against what the check says now."""
     page = PAGE.read_text(encoding="utf-8")
-    block = re.compile(rf"(<!-- said: {re.escape(fault)} -->\n```text\n)(.*?)(\n```)", re.S)
+    block = re.compile(rf"(<!-- said: {re.escape(fault)} -->\n```text\n)(.*?)(```)", re.S)
     found = block.search(page)
     if found is None:
         raise AssertionError(
@@ -44,7 +44,7 @@ def check_quote(fault: str, finding: Finding) -> None:
         return
     if os.environ.get("DOCTOR_QUOTES") == "write":
         text = quoted(finding)
-        PAGE.write_text(block.sub(lambda m: m[1] + text + m[3], page), encoding="utf-8")
+        PAGE.write_text(block.sub(lambda m: f"{m[1]}{text}\n{m[3]}", page), encoding="utf-8")
         return
     raise AssertionError(
         f"{PAGE.name} quotes {fault!r} in other words than the check says now: run "
