@@ -362,6 +362,7 @@ def test_some_levels_of_a_table():
         (0.4, "ok", "explains 40 % of what is possible (best linear 10 %)"),
         (0.05, "suspicious", "a filter without any training does better"),
         (0.01, "wrong", "how loud the data are and nothing more"),
+        (-99.0, "wrong", "explains below -999 % of"),
         (-9.0, "wrong", "10.0 dB worse than knowing only"),
         (math.nan, "wrong", "not finite"),
     ],

@@ -127,8 +127,10 @@ def common(first: Levels, second: Levels) -> tuple[Levels, Levels]:
 
 
 def percent(share: float) -> str:
-    """Return a share in whole percent."""
-    return f"{round(100 * share)} %" if math.isfinite(share) else "nan %"
+    """Return a share in whole percent; how far below -999 % it lies says nothing more."""
+    if not math.isfinite(share):
+        return "nan %"
+    return f"{round(100 * share)} %" if share > -10 else "below -999 %"
 
 
 def _decibels(levels: Levels) -> str:
