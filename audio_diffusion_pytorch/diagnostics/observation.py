@@ -84,14 +84,12 @@ class Observation:
             net_time: In place of the level it was told.
             cond: In place of all its conditioning.
         """
-        net = self.diffusion.net
-        with evaluated(net):
-            said: Tensor = net(
+        with evaluated(self.diffusion.net):
+            return self.diffusion.predict(
                 self.net_input if net_input is None else net_input,
                 self.net_time if net_time is None else net_time,
                 **(self.cond if cond is None else cond),
             )
-        return said
 
 
 def permuted(cond: Mapping[str, Any], order: Tensor) -> dict[str, Any]:
@@ -145,29 +143,47 @@ def observe(
     device = next(model.parameters()).device
     seen: list[tuple[Tensor, Tensor, dict[str, Any], Tensor]] = []
     clean: list[Tensor] = []
-    watching = [
-        diffusion.register_forward_pre_hook(lambda _, inputs: clean.append(inputs[0])),
-        diffusion.net.register_forward_hook(
-            lambda _, inputs, cond, said: seen.append((inputs[0], inputs[1], cond, said)),
-            with_kwargs=True,
-        ),
-    ]
     devices = [device] if device.type == "cuda" else []
     generator = Generator(device).manual_seed(seed)
     times = times.to(device)
+    before = diffusion.register_forward_pre_hook(lambda _, inputs: clean.append(inputs[0]))
     try:
-        with torch.random.fork_rng(devices), evaluated(model):
+        with torch.random.fork_rng(devices), evaluated(model), _watched(diffusion, seen):
             torch.manual_seed(seed)
             losses = loss(model, to_device(clips, device), generator, times)
     finally:
-        for handle in watching:
-            handle.remove()
+        before.remove()
     if len(seen) != 1 or len(clean) != 1:
         raise ValueError(
             "the doctor needs a loss that calls model.diffusion(clean, ...) and its network once "
             f"each, got {len(clean)} and {len(seen)} calls: pass the loss= that training uses"
         )
     return _observation(diffusion, clean[0], times, *seen[0], losses)
+
+
+@contextmanager
+def _watched(
+    diffusion: GaussianDiffusion, seen: list[tuple[Tensor, Tensor, dict[str, Any], Tensor]]
+) -> Iterator[None]:
+    """Within this context note what the network is asked and answers.
+
+    An objective may ask its network in a way of its own: all of them do it in `predict`.
+    """
+    predict = diffusion.predict
+
+    def noting(x: Tensor, time: Tensor, **cond: Any) -> Tensor:
+        said = predict(x, time, **cond)
+        seen.append((x, time, cond, said))
+        return said
+
+    own = vars(diffusion).get("predict")
+    diffusion.predict = noting  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del diffusion.predict
+        if own is not None:
+            diffusion.predict = own  # type: ignore[method-assign]
 
 
 def _observation(
