@@ -85,7 +85,7 @@ def check_distinct(
     total = len(heard) if num_items is None else num_items
     # Where all that was looked at is one, the others most likely are, too.
     distinct = min(found, total)
-    if found > 1:
+    if found > 1 or len(heard) == 1:
         distinct = max(distinct, round(found / len(heard) * total))
     right = FEWEST_CLIPS if num_items is not None else min(FEWEST_CLIPS, max(2, total))
     message = (
