@@ -13,9 +13,9 @@ from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 CALIBRATED = (0.3, 3.0)
 """Where both are about as strong as one another: what a calibrated conditioner starts with."""
 
-AUDIBLE = 0.05
-"""Least gain that is not suspicious: label and text layers with torch's usual start have 0.07 to
-0.25, and what training made of them 0.5 to 2."""
+AUDIBLE = 0.03
+"""Least gain that is not suspicious: label and text layers with torch's usual start have 0.04 to
+0.2, signals put beside the noisy one 0.2 to 1, and what training made of them 0.5 to 2."""
 
 INAUDIBLE = 0.02
 """One part in 50. DiffWave's published conditioner has 1 in 200 and is hardly ever heard."""

@@ -15,10 +15,6 @@ from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_los
 from .conditions import Told, hear, rms
 from .gain import AUDIBLE, CALIBRATED, CHECK, judged, ratio
 
-MAIN_PATH = 0.1
-"""A layer is on the signal's way if the signal moves it at least so much as it moves the layer that
-it moves most: branches whose outcome is faint say little, however much of it the condition is."""
-
 CHECK_AT_START = "conditioner gain at the start"
 
 
@@ -53,10 +49,12 @@ def probe_conditioner_gain(
     loss: LossFunction = diffusion_loss,
     seed: int = 0,
 ) -> Finding:
-    """Find the layer in which the condition is strongest beside the signal, and how strong.
+    """Say how far the condition moves the layers that the signal passes, beside the signal itself.
 
     Nothing needs to be known of the network: every layer's output is compared when the condition
     of a clip is exchanged for another's and when its noisy signal is, at 0 dB signal over noise.
+    Squares of both are summed over all layers where they meet, so that loud layers, which the
+    others are added to, count most.
 
     A network may hold layers of zeros that let the condition in only when training moves them
     (adaLN-zero, zero-initialised gates). With `initial` that is right, without it is a fault. A
@@ -88,27 +86,29 @@ def gain_of(told: Told, *, initial: bool = False) -> Finding:
         )
     check = CHECK_AT_START if initial else CHECK
     moved = _moved(told)
-    paths = [layer for layer in moved if layer.is_path]
-    most = max((layer.by_signal for layer in paths), default=0.0)
-    main = [layer for layer in paths if layer.by_signal > MAIN_PATH * most]
-    best = max(main, key=lambda layer: layer.gain, default=None)
-    if best is None or best.by_condition == 0.0:
+    meeting = [x for x in moved if x.is_path and x.by_signal > 0 and x.by_condition > 0]
+    if not meeting:
         return _unmoved(check, told, moved, initial)
+    by_condition = sum(layer.by_condition**2 for layer in meeting) ** 0.5
+    by_signal = sum(layer.by_signal**2 for layer in meeting) ** 0.5
+    gain = by_condition / by_signal
     message = (
-        f"exchanging the {told.phrase} moves the signal's layers by at most {ratio(best.gain)} of "
-        f"what exchanging the signal does (in {best.name}); above {AUDIBLE:g} it is heard, and "
-        f"{CALIBRATED[0]:g} to {CALIBRATED[1]:g} is balanced"
+        f"exchanging the {told.phrase} moves the layers that the signal passes by {ratio(gain)} of "
+        f"what exchanging the signal does; {CALIBRATED[0]:g} to {CALIBRATED[1]:g} is balanced, "
+        f"from {AUDIBLE:g} on it is heard"
     )
+    most, least = (pick(meeting, key=lambda layer: layer.gain) for pick in (max, min))
     figures: dict[str, float | str] = {
         "condition": ", ".join(told.names),
-        "gain": best.gain,
-        "layer": best.name,
-        "moved by the condition": best.by_condition,
-        "moved by the signal": best.by_signal,
-        "layers where both meet": float(sum(layer.by_condition > 0 for layer in main)),
+        "gain": gain,
+        "largest gain": most.gain,
+        "layer of the largest gain": most.name,
+        "least gain": least.gain,
+        "layer of the least gain": least.name,
+        "layers where both meet": float(len(meeting)),
     }
     worst: Severity = "suspicious" if initial else "wrong"  # training may mend it
-    return judged(check, best.gain, message, figures, worst)
+    return judged(check, gain, message, figures, worst)
 
 
 def _unmoved(check: str, told: Told, moved: list[Moved], initial: bool) -> Finding:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from audio_diffusion_pytorch.diagnostics.observation import (
     observe,
     time_at_decibels,
 )
+from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.models import (
     DiffusionAE,
     DiffusionModel,
@@ -92,19 +94,12 @@ def sampled_finding(
     clips = spread(clips)
     firsts = told.differs.nonzero().flatten()
     firsts = firsts[torch.linspace(0, len(firsts) - 1, min(ITEMS, len(firsts))).round().long()]
-    reached: set[str] = set()
     device = next(model.parameters()).device
-    watching = gaussian_diffusion(model).net.register_forward_pre_hook(
-        lambda _, __, cond: reached.update(n for n, v in cond.items() if v is not None),
-        with_kwargs=True,
-    )
-    try:
+    with _told_at_sampling(gaussian_diffusion(model)) as reached:
         one, other, again = (
             _made(make, take(clips, chosen), num_steps, device, seed)
             for chosen in (firsts, told.order[firsts], firsts)
         )
-    finally:
-        watching.remove()
     return _judged(told, _apart(one, other), _apart(one, again), reached)
 
 
@@ -195,6 +190,28 @@ def sampling_like(model: nn.Module, loss: LossFunction = diffusion_loss) -> Samp
     if not isinstance(model, DiffusionModel) or (model.dim != 1 and not led):
         return None
     return like
+
+
+@contextmanager
+def _told_at_sampling(diffusion: GaussianDiffusion) -> Iterator[set[str]]:
+    """Collect the names of what the network is told outside the training objective."""
+    reached: set[str] = set()
+    training: list[bool] = []
+
+    def collect(_: nn.Module, __: Any, cond: dict[str, Any]) -> None:
+        if not training:
+            reached.update(name for name, value in cond.items() if value is not None)
+
+    watching = [
+        diffusion.register_forward_pre_hook(lambda *_: training.append(True)),
+        diffusion.register_forward_hook(lambda *_: training.clear(), always_call=True),
+        diffusion.net.register_forward_pre_hook(collect, with_kwargs=True),
+    ]
+    try:
+        yield reached
+    finally:
+        for handle in watching:
+            handle.remove()
 
 
 def _told(model: nn.Module, clips: Clip, loss: LossFunction) -> dict[str, Any]:
