@@ -103,7 +103,7 @@ def _begun(layer: nn.Module) -> bool:
 
 def _dead(output: Tensor) -> tuple[int, int]:
     """Return how many channels are constant, and how many there are."""
-    rows = output.detach().double().transpose(0, 1).flatten(1)
+    rows = output.detach().cpu().double().transpose(0, 1).flatten(1)
     size = rows.square().mean().sqrt()
     dead = rows.std(1, correction=0) <= CONSTANT * size
     return int(dead.sum()), len(rows)

@@ -81,7 +81,7 @@ def check_gradients(
     for block, weights in blocks.items():
         gradients = {name: w.grad for name, w in weights.items() if w.grad is not None}
         without += [name for name, w in weights.items() if w.grad is None or not w.grad.any()]
-        total = sum(float(g.double().square().sum()) for g in gradients.values())
+        total = sum(float(g.cpu().double().square().sum()) for g in gradients.values())
         sizes[block] = math.sqrt(total / sum(w.numel() for w in weights.values()))
     verdict, message, remedy = _judge(sizes, without, sum(map(len, blocks.values())), norm)
     figures = {f"gradient of {block}": size for block, size in sizes.items()}
@@ -104,7 +104,7 @@ def _backward(model: nn.Module, clips: Clip, loss: LossFunction, seed: int) -> f
         if value.requires_grad:
             value.backward()
     gradients = [w.grad for w in model.parameters() if w.grad is not None]
-    return math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+    return math.sqrt(sum(float(g.cpu().double().square().sum()) for g in gradients))
 
 
 def _judge(

@@ -71,9 +71,9 @@ def level_errors(
     errors, bounds = [], []
     for time in time_at_decibels(diffusion, levels):
         seen = observe(model, clips, time.expand(len(clips.audio)), loss=loss, seed=seed)
-        power = seen.clean.double().square().mean()
-        signal = seen.alpha.flatten()[0].double().square() * power
-        noise = seen.sigma.flatten()[0].double().square()
-        errors.append(seen.clean_error().double().mean())
+        power = seen.clean.cpu().double().square().mean()
+        signal = seen.alpha.flatten()[0].cpu().double().square() * power
+        noise = seen.sigma.flatten()[0].cpu().double().square()
+        errors.append(seen.clean_error().cpu().double().mean())
         bounds.append(power * noise / (signal + noise).clamp_min(1e-300))
     return LevelErrors(levels, torch.stack(errors).cpu(), torch.stack(bounds).cpu())

@@ -145,6 +145,6 @@ def _listen(seen: Observation, ask: Callable[[], Tensor]) -> tuple[Tensor, dict[
 def _relative(one: Tensor, other: Tensor) -> float:
     if one.shape != other.shape:
         return 0.0
-    size = float(one.double().square().mean().sqrt())
-    change = float((one.double() - other.double()).square().mean().sqrt())
+    size = float(one.cpu().double().square().mean().sqrt())
+    change = float((one.cpu().double() - other.cpu().double()).square().mean().sqrt())
     return change / size if size > 0 else float(change > 0)

@@ -110,34 +110,23 @@ def check_overfit(
         at_steps.append(len(trial.losses))
     fall = 1 - errors[-1].share / max(errors[0].share, 1e-12)
     verdict, why, remedy = _judge(trial, errors, mark, few, loss, fall)
-    message = (
-        f"after {plural(len(trial.losses), 'step')} on {plural(count, 'clip')} the error is "
-        f"{100 * errors[-1].share:.0f} % of that of knowing only the loudness, at most "
-        f"{100 * mark:.0f} % is right{why}"
-    )
+    message = f"{_left(len(trial.losses), count, errors[-1].share, mark)}{why}"
     shares = [error.share for error in errors]
-    return Finding(
-        name,
-        verdict,
-        message,
-        remedy,
-        figures={
-            "share of error left": shares[-1],
-            "share of error at the start": shares[0],
-            "largest share that passes": mark,
-            "steps": len(trial.losses),
-            "learning rate": rate,
-            "loss at the start": trial.start,
-            "loss at the end": trial.end,
-        },
-        curves=(
-            CurvePlot(
-                f"{plural(count, 'clip')} learnt by heart: error over that of knowing the loudness",
-                {"share of error": (at_steps, shares), "mark": (at_steps, [mark] * len(shares))},
-                y_label="share",
-            ),
-        ),
+    curve = CurvePlot(
+        f"{plural(count, 'clip')} learnt by heart: error over that of knowing the loudness",
+        {"share of error": (at_steps, shares), "mark": (at_steps, [mark] * len(shares))},
+        y_label="share",
     )
+    figures = {
+        "share of error left": shares[-1],
+        "share of error at the start": shares[0],
+        "largest share that passes": mark,
+        "steps": len(trial.losses),
+        "learning rate": rate,
+        "loss at the start": trial.start,
+        "loss at the end": trial.end,
+    }
+    return Finding(name, verdict, message, remedy, figures, (curve,))
 
 
 def overfit_finding(
@@ -174,13 +163,8 @@ def overfit_finding(
         ).gradient_norms
     fall = (losses[0] - losses[1]) / max(abs(losses[0]), 1e-12)
     verdict, why, remedy = _judge(trial, [left], mark, clips, loss, fall)
-    names = plural(len(clips.audio), "clip")
     word = "passed" if verdict == "ok" else "not passed"
-    message = (
-        f"{word}: after {plural(steps, 'step')} on {names} the error of the clean signal is "
-        f"{100 * left.share:.0f} % of that of knowing only the loudness, at most "
-        f"{100 * mark:.0f} % is right{why}"
-    )
+    message = f"{word}: {_left(steps, len(clips.audio), left.share, mark)}{why}"
     figures = {"share of error left": left.share, "largest share that passes": mark}
     return Finding("overfit", verdict, message, remedy, figures | {"steps": steps})
 
@@ -216,6 +200,14 @@ def _better_rate(trial: Trial, clips: Clip, loss: LossFunction) -> str:
     """Return the remedy of a better rate, where trying others for a moment shows one."""
     found = check_learning_rate(trial.model, clips, trial.rate, steps=16, seconds=5.0, loss=loss)
     return found.remedy if found.verdict == "wrong" else ""
+
+
+def _left(steps: int, count: int, share: float, mark: float) -> str:
+    return (
+        f"after {plural(steps, 'step')} on {plural(count, 'clip')} the error of the clean signal "
+        f"is {100 * share:.0f} % of that of knowing only the loudness, at most {100 * mark:.0f} % "
+        "is right"
+    )
 
 
 def _silent(name: str, count: int) -> Finding:

@@ -182,8 +182,8 @@ def update_ratio(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> f
     moved = weights = 0.0
     for name, old in before.items():
         if old.is_floating_point() and name in after:
-            moved += float((after[name].double() - old.double()).square().sum())
-            weights += float(old.double().square().sum())
+            moved += float((after[name].cpu().double() - old.cpu().double()).square().sum())
+            weights += float(old.cpu().double().square().sum())
     return math.sqrt(moved / max(weights, 1e-300))
 
 

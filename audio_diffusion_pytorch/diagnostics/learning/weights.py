@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -105,62 +106,14 @@ def check_ema(
     Raises:
         ValueError: The two have no weight in common.
     """
-    new, mean = named_weights(raw), named_weights(averaged)
-    names = [name for name in new if name in mean and mean[name].shape == new[name].shape]
-    if not names:
-        raise ValueError(
-            "check_ema compares a model with the running mean of its weights, got two without a "
-            "weight of the same name and shape: pass the raw model and ema.module"
-        )
-    old = None if raw_before is None else named_weights(raw_before)
-    old_mean = None if averaged_before is None else named_weights(averaged_before)
-    distance = _distance(new, mean, names)
-    travelled = math.nan if old is None else _distance(new, old, [n for n in names if n in old])
-    shared = [n for n in names if new[n].data_ptr() == mean[n].data_ptr() and new[n].numel()]
-    same = [name for name in names if _equal(new[name], mean[name])]
-    stuck = old_mean is not None and all(
-        name in old_mean and _equal(old_mean[name], mean[name]) for name in names
-    )
-    figures: dict[str, float | str] = {
-        "distance of the mean from the raw weights": distance,
-        "way of the raw weights since": travelled,
-        "tensors that are the raw model's own": len(shared),
-    }
-    apart = f"{number(100 * distance)} % away from the raw ones"
-    if shared:
-        return _ema(
-            "wrong",
-            f"{len(shared)} of {plural(len(names), 'averaged weight tensor')} are the raw model's "
-            "own memory, 0 is right: the mean is the raw model itself",
-            "average a deep copy: EMA(model) makes one, AveragedModel with a closure over the "
-            "model's own tensors does not",
-            figures,
-        )
-    if len(same) == len(names):
-        moved = travelled > 0
-        return _ema(
-            "wrong" if moved else "suspicious",
-            f"the averaged weights are {apart}, to the last bit"
-            + (f", while these moved by {number(100 * travelled)} %" if moved else "")
-            + ": a mean over steps lies between old and new weights",
-            "see that the mean is updated by a decay between 0 and 1 (train.ema_decay), not "
-            "copied from the model",
-            figures,
-        )
-    if stuck and travelled != 0:
-        moved_by = (
-            "" if math.isnan(travelled) else f", while the raw ones moved by "
-            f"{number(100 * travelled)} %, more than 0 % is right"
-        )  # fmt: skip
-        return _ema(
-            "wrong",
-            f"the averaged weights moved by 0 %{moved_by}: the mean is never updated",
-            "call ema.update(model) after every optimizer step",
-            figures,
-        )
-    verdict: Severity = "ok"
-    remedy, beside = "", ""
-    shorter = "set a lower train.ema_decay: the mean should reach over a tenth of the run"
+    pair = _Pair.of(raw, averaged, raw_before, averaged_before)
+    fault = pair.fault()
+    if fault is not None:
+        return Finding("EMA", "wrong" if fault.certain else "suspicious", fault.message,
+                       fault.remedy, pair.figures)  # fmt: skip
+    figures = pair.figures
+    verdict: Severity = "suspicious" if pair.distance > FAR else "ok"
+    beside = ""
     if clips is not None and isinstance(raw, nn.Module) and isinstance(averaged, nn.Module):
         few = choose_clips(clips, 16)
         raw_error = level_errors(raw, few, loss=loss, seed=seed).share
@@ -172,21 +125,113 @@ def check_ema(
             f"{number(WORSE)} times is right"
         )
         if ratio > WORSE:
-            verdict, remedy = ("wrong" if ratio > MUCH_WORSE else "suspicious"), shorter
-    if distance > FAR and verdict == "ok":
-        verdict, remedy = "suspicious", shorter
-    return _ema(
+            verdict = "wrong" if ratio > MUCH_WORSE else "suspicious"
+        elif pair.distance > FAR:
+            verdict = "ok"  # far, and no worse for it
+    return Finding(
+        "EMA",
         verdict,
-        f"the averaged weights are {apart}, up to {number(100 * FAR)} % is right{beside}",
-        remedy,
+        f"the averaged weights are {pair.apart}, up to {number(100 * FAR)} % is right{beside}",
+        ""
+        if verdict == "ok"
+        else "set a lower train.ema_decay: the mean should reach over a tenth of the run",
         figures,
     )
 
 
-def _ema(
-    verdict: Severity, message: str, remedy: str, figures: Mapping[str, float | str]
-) -> Finding:
-    return Finding("EMA", verdict, message, remedy, figures=figures)
+@dataclass(frozen=True)
+class _Fault:
+    """What is wrong with a mean, whatever its weights are worth."""
+
+    message: str
+    remedy: str
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A model and its mean, now and earlier: tensors of the same names and shapes."""
+
+    raw: dict[str, Tensor]
+    mean: dict[str, Tensor]
+    mean_before: dict[str, Tensor] | None
+    distance: float
+    travelled: float  # of the raw weights since, over their length; nan if not known
+
+    @classmethod
+    def of(
+        cls, raw: Weights, mean: Weights, raw_before: Weights | None, mean_before: Weights | None
+    ) -> _Pair:
+        new, averaged = named_weights(raw), named_weights(mean)
+        names = [n for n in new if n in averaged and averaged[n].shape == new[n].shape]
+        if not names:
+            raise ValueError(
+                "check_ema compares a model with the running mean of its weights, got two without "
+                "a weight of the same name and shape: pass the raw model and ema.module"
+            )
+        travelled = math.nan
+        if raw_before is not None:
+            old = named_weights(raw_before)
+            travelled = _distance(new, old, [name for name in names if name in old])
+        return cls(
+            {name: new[name] for name in names},
+            {name: averaged[name] for name in names},
+            None if mean_before is None else named_weights(mean_before),
+            _distance(new, averaged, names),
+            travelled,
+        )
+
+    @property
+    def apart(self) -> str:
+        return f"{number(100 * self.distance)} % away from the raw ones"
+
+    @property
+    def shared(self) -> int:
+        """How many tensors of the mean are the model's own memory."""
+        pairs = zip(self.raw.values(), self.mean.values(), strict=True)
+        return sum(one.data_ptr() == other.data_ptr() and one.numel() > 0 for one, other in pairs)
+
+    @property
+    def figures(self) -> dict[str, float | str]:
+        return {
+            "distance of the mean from the raw weights": self.distance,
+            "way of the raw weights since": self.travelled,
+            "tensors that are the raw model's own": self.shared,
+        }
+
+    def fault(self) -> _Fault | None:
+        """The raw model itself, a copy of it, or stuck; None if it is a mean."""
+        if self.shared:
+            return _Fault(
+                f"{self.shared} of {plural(len(self.raw), 'averaged weight tensor')} are the raw "
+                "model's own memory, 0 is right: the mean is the raw model itself",
+                "average a deep copy: EMA(model) makes one, AveragedModel with a closure over the "
+                "model's own tensors does not",
+            )
+        moved = f"{number(100 * self.travelled)} %"
+        if all(_equal(w, self.mean[name]) for name, w in self.raw.items()):
+            while_moving = f", while these moved by {moved}" if self.travelled > 0 else ""
+            return _Fault(
+                f"the averaged weights are {self.apart}, to the last bit{while_moving}: a mean "
+                "over steps lies between old and new weights",
+                "see that the mean is updated by a decay between 0 and 1 (train.ema_decay), not "
+                "copied from the model",
+                certain=self.travelled > 0,
+            )
+        old = self.mean_before
+        still = old is not None and all(
+            name in old and _equal(old[name], w) for name, w in self.mean.items()
+        )
+        if still and self.travelled != 0:
+            known = not math.isnan(self.travelled)
+            beside = (
+                f", while the raw ones moved by {moved}, more than 0 % is right" if known else ""
+            )
+            return _Fault(
+                f"the averaged weights moved by 0 %{beside}: the mean is never updated",
+                "call ema.update(model) after every optimizer step",
+            )
+        return None
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
@@ -196,7 +241,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 def _distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor], names: list[str]) -> float:
     apart = size = 0.0
     for name in names:
-        first, second = one[name].double().cpu(), other[name].double().cpu()
+        first, second = one[name].cpu().double(), other[name].cpu().double()
         apart += float((first - second).square().sum())
         size += float(first.square().sum())
     return math.sqrt(apart / max(size, 1e-300))
