@@ -288,7 +288,11 @@ class TestRecordedRate:
         found = check_recorded_rate([1.0] * 100, 1e-6, [1e-7] * 9)
         assert found.verdict == "wrong" and found.remedy == "set train.learning_rate=0.01"
         assert check_recorded_rate([1.0] * 100, 1e-6, [5e-5] * 9).verdict == "suspicious"
-        assert check_recorded_rate([1.0] * 100, 1e-6).remedy == "set train.learning_rate=1e-05"
+        found = check_recorded_rate([1.0] * 100, 1e-6)  # perhaps it knew all from the start
+        assert found.verdict == "suspicious" and found.remedy == "set train.learning_rate=1e-05"
+
+    def test_a_long_run_that_fell_early_is_right(self):
+        assert check_recorded_rate([1.0, 0.8, 0.6] + [0.4] * 300, 1e-3).verdict == "ok"
 
     def test_a_flat_curve_of_steps_of_the_right_length_is_not_the_rate(self):
         assert check_recorded_rate([1.0] * 100, 1e-3, [1e-3] * 9).verdict == "ok"
