@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from captions import CAPTIONED, CaptionLoss, Captions
 from choices import choose_guidance
 from codes_and_parts import CodeConfig, PartsConfig, build_autoencoder, build_autoregressive
+from recipe import build_model
 from sound_to_sound import UpsamplerConfig, VocoderConfig, build_upsampler, build_vocoder
 from torch import Generator, Tensor
 from trained import Trained, load_run, recipe_of
 
+from audio_diffusion_pytorch import DiffusionModel
 from audio_diffusion_pytorch.data import Clip
-from audio_diffusion_pytorch.diagnostics import SamplingLike
-from audio_diffusion_pytorch.training import LossFunction, Run, diffusion_loss
+from audio_diffusion_pytorch.diagnostics import (
+    SamplingLike,
+    Subject,
+    collection_of,
+    read_clips,
+    read_levels,
+)
+from audio_diffusion_pytorch.training import (
+    LossFunction,
+    Run,
+    diffusion_loss,
+    load_checkpoint,
+    load_weights,
+    open_data,
+    read_scalars,
+)
+from audio_diffusion_pytorch.training.config_files import read_config_file
+from audio_diffusion_pytorch.training.overfit import FirstClips
+
+HELD_BACK = 64  # so many clips, spread over all, judge well enough
+SAME_DATA = ("path", "sample_rate", "length", "channels")  # where runs can be compared
 
 KINDS: dict[str, dict[str, Any]] = {
     "unconditional": {},
@@ -71,3 +93,80 @@ def guided_sampling_of(run: Trained) -> SamplingLike | None:
         )
 
     return like
+
+
+def untrained(run: Trained) -> DiffusionModel:
+    """Return the model of a run with the weights that it began with."""
+    build = KINDS[run.config.recipe].get("build")
+    model = build(run.config) if build else build_model(run.config, run.labels.num_classes)
+    return model.to(next(run.model.parameters()).device).eval()
+
+
+def raw_model(run: Trained) -> DiffusionModel | None:
+    """Return the model with the weights that were trained, not averaged; None if not kept."""
+    path = run.run.checkpoints / "last.pt"
+    if not path.is_file():
+        return None
+    model = deepcopy(run.model)
+    load_weights(model, load_checkpoint(path)["model"], path)
+    return model
+
+
+def previous_best(run: Trained) -> Run | None:
+    """Return the earlier run on the same clips, by the same recipe, that explains most."""
+    found: list[tuple[float, Run]] = []
+    for other in Run.all(run.run.directory.parent):
+        if other.order >= run.run.order or recipe_of(other) != run.config.recipe:
+            continue
+        try:
+            data = read_config_file(other.config_path)[0]["data"]
+            same = all(data[key] == getattr(run.config.data, key) for key in SAME_DATA)
+            if same:
+                found.append((read_levels(other.directory).share, other))
+        except (KeyError, ValueError, OSError):
+            continue  # of another release, damaged, or stopped before its first validation
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def subject_of(run: Trained, against: Run | None = None) -> Subject:
+    """Return what the doctor is to look at: the run, its data as training opened them, its curve.
+
+    Args:
+        run: The run.
+        against: The run to compare with.
+
+    Raises:
+        FileNotFoundError: The recordings are gone, or `against` has no table of levels.
+        ValueError: The recordings have other labels now.
+    """
+    config = run.config
+    data, held_back = open_data(config.data, config.train.seed)
+    if data.label_table.to_dict() != run.labels.to_dict():
+        raise ValueError(
+            f"data.path={data.root} has other labels than {run.run.labels_path} says: put the "
+            "recordings back that the run was trained on"
+        )
+    overfit = config.train.overfit
+    used = FirstClips(data, overfit) if overfit else data
+    curves = run.run.logs / "scalars.jsonl"
+    scalars = read_scalars(curves) if curves.is_file() else {}
+    start = untrained(run)
+    return Subject(
+        run.model,
+        read_clips(used),
+        data.sample_rate,
+        None if held_back is None or overfit else read_clips(held_back, HELD_BACK),
+        data=used,
+        collection=collection_of(data),
+        loss=loss_of(run),
+        sampling=guided_sampling_of(run),
+        num_steps=config.sample.steps,
+        raw=raw_model(run),
+        raw_before=start,
+        averaged_before=start,
+        initial=start,
+        learning_rate=config.train.learning_rate,
+        losses=[*scalars.get("train/loss", ((), ()))[1]],
+        against=None if against is None else read_levels(against.directory),
+        about=run.run.directory.name,
+    )
