@@ -117,10 +117,10 @@ class SmallVocoder(nn.Module):
         return loss
 
 
-def train(model: nn.Module, audio: Tensor, steps: int = 40, length: int = 1024) -> None:
+def train(model: nn.Module, audio: Tensor, steps: int = 60, rate: float = 2e-3) -> None:
     """Train on stretches of some sounds, by Adam."""
-    generator = torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    generator, length = torch.Generator().manual_seed(0), 1024
+    optimizer = torch.optim.Adam(model.parameters(), rate)
     for _ in range(steps):
         chosen = torch.randint(len(audio), (8,), generator=generator)
         first = int(torch.randint(audio.shape[-1] - length, (), generator=generator))
