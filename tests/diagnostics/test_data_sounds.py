@@ -88,6 +88,13 @@ def test_a_gain_leaves_room_for_the_peak():
     assert gain == pytest.approx(39, abs=0.01)  # a peak of -1 dBFS, not an rms of -18
 
 
+def test_the_histogram_shows_each_sound_at_its_level():
+    sounds = [measure_sound(gain * sine(), RATE) for gain in (1, 1, 10 ** (-30 / 20), 0)]
+    places, counts = check_level(sounds).curves[0].lines["sounds"]
+    shown = {place: count for place, count in zip(places, counts, strict=True) if count}
+    assert shown == {-3: 2, -33: 1, -99: 1}
+
+
 def test_a_normaliser_makes_quiet_data_suspicious_only():
     sounds = [measure_sound(0.001 * sine(), RATE)]
     verdicts = [check_level(sounds, normalized).verdict for normalized in (True, None, False)]
@@ -119,6 +126,14 @@ def test_dc_is_judged_against_the_level(offset: float, verdict: str):
 def test_offsets_of_either_sign_do_not_cancel():
     sounds = [measure_sound(sine() + offset, RATE) for offset in (0.5, -0.5)]
     assert check_dc(sounds).verdict == "wrong"
+
+
+def test_an_offset_of_one_channel_is_half_of_it():
+    one = measure_sound(torch.cat([sine() + 0.5, sine()]), RATE)
+    assert one.offset == pytest.approx(0.5, abs=1e-3)
+    assert one.offset_rms == pytest.approx(0.5 / sqrt(2), abs=1e-3)
+    walk = measure_sound(torch.cat([torch.ones(1, 9), torch.zeros(1, 9)]), RATE)
+    assert check_dc([walk]).figures["offset over rms"] == pytest.approx(1)  # never more
 
 
 def test_silence_is_a_share_of_the_time():

@@ -110,7 +110,8 @@ def useful_share(deviation: float, diffusion: nn.Module | None = None, seed: int
         torch.default_generator.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         drawn = draw_times(deepcopy(diffusion.times), DRAWS, torch.device("cpu"), generator)
-    log_snr = diffusion.schedule.log_snr(drawn.double()).reshape(-1)
+    device = next(iter(diffusion.parameters()), drawn).device
+    log_snr = diffusion.schedule.log_snr(drawn.to(device)).reshape(-1).double()
     decibels = log_snr * (10 / log(10)) + 20 * log10(deviation)
     return float((decibels.abs() < AUDIBLE_DB).double().mean())
 

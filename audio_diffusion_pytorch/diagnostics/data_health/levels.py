@@ -124,7 +124,7 @@ def check_peak(sounds: Sequence[SoundFacts]) -> Finding:
 def check_dc(sounds: Sequence[SoundFacts]) -> Finding:
     """Judge the offset of all sounds together against their level."""
     power = sum(sound.rms**2 for sound in sounds)
-    offset = sum(sound.offset**2 for sound in sounds)
+    offset = sum(sound.offset_rms**2 for sound in sounds)
     ratio = (offset / power) ** 0.5 if power else 0.0
     affected = [
         sound
@@ -188,8 +188,10 @@ def forte_db(sounds: Sequence[SoundFacts]) -> float:
 
 
 def _level_histogram(levels: Sequence[float]) -> CurvePlot:
-    edges = torch.arange(-100, 3, 3.0).tolist()
-    counts = torch.histc(torch.tensor(levels).clamp(-100, 2), len(edges), -101.5, 3.5 - 2)
+    """How many sounds have which level, in steps of 3 dB; what is under -99 dBFS counts there."""
+    places = [float(level) for level in range(-99, 1, 3)]
+    values = torch.tensor(levels, dtype=torch.float64).clamp(places[0], places[-1])
+    counts = torch.histc(values, len(places), places[0] - 1.5, places[-1] + 1.5).tolist()
     return CurvePlot(
-        "Level of the sounds", {"sounds": (edges, counts.tolist())}, False, "dBFS rms", "sounds"
+        "Level of the sounds", {"sounds": (places, counts)}, False, "dBFS rms", "sounds"
     )

@@ -116,7 +116,8 @@ def check_bandwidth(sounds: Sequence[SoundFacts], sample_rate: int | None = None
     )
     chosen = [name for name, found in named.items() if found == rate]
     remedy = (
-        f"leave out the files that were upsampled{naming(chosen)} or set data.sample_rate={rate}"
+        f"leave out the files that were upsampled or encoded at a low bit rate{naming(chosen)} or "
+        f"set data.sample_rate={rate}"
     )
     return Finding(BANDWIDTH, "suspicious", message, remedy, figures)
 

@@ -33,6 +33,7 @@ class SoundFacts:
         rms: Root mean square over all channels, 1 is full scale.
         peak: Largest magnitude.
         offset: Mean of the channel where it is furthest from 0.
+        offset_rms: Root mean square of the channels' means, at most `rms`.
         levels: Of each 50 ms, dBFS `(frames,)`.
         padding: Samples that are exactly 0 at the end.
         tops: Where the waveform was cut off.
@@ -52,6 +53,7 @@ class SoundFacts:
     rms: float
     peak: float
     offset: float
+    offset_rms: float
     levels: Tensor
     padding: int
     tops: FlatTops
@@ -111,6 +113,7 @@ def measure_sound(audio: Tensor, sample_rate: int, name: str = "", start: int = 
         rms=float(audio.double().square().mean().sqrt()),
         peak=float(audio.abs().max()),
         offset=float(means[means.abs().argmax()]),
+        offset_rms=float(means.square().mean().sqrt()),
         levels=_frame_levels(audio, sample_rate),
         padding=_padding(audio),
         tops=flat_tops(audio),
