@@ -90,6 +90,14 @@ from .learning import examine_learning as examine_learning
 from .learning import level_errors as level_errors
 from .learning import overfit_finding as overfit_finding
 from .learning import update_ratio as update_ratio
+from .model_summary import ModelSummary as ModelSummary
+from .model_summary import ReceptiveField as ReceptiveField
+from .model_summary import WeightCounts as WeightCounts
+from .model_summary import clip_call as clip_call
+from .model_summary import count_weights as count_weights
+from .model_summary import measure_receptive_field as measure_receptive_field
+from .model_summary import network_call as network_call
+from .model_summary import summarize_model as summarize_model
 from .numerics import BlockHealth as BlockHealth
 from .numerics import Culprit as Culprit
 from .numerics import NumericsWatch as NumericsWatch
@@ -200,12 +208,14 @@ __all__ = [
     "LinearDenoiser",
     "LossMarks",
     "MetricRow",
+    "ModelSummary",
     "NetCall",
     "NumericsWatch",
     "Observation",
     "Part",
     "PerfectWalk",
     "RealLevel",
+    "ReceptiveField",
     "Reference",
     "Remark",
     "Report",
@@ -221,6 +231,7 @@ __all__ = [
     "Trajectory",
     "TrueLevel",
     "Verdict",
+    "WeightCounts",
     "align_levels",
     "as_clips",
     "called_blocks",
@@ -299,6 +310,7 @@ __all__ = [
     "check_trajectory",
     "check_trivial_loss",
     "check_weights_moved",
+    "clip_call",
     "collection_of",
     "compare_losses",
     "condition_against_target",
@@ -306,6 +318,7 @@ __all__ = [
     "condition_influence",
     "condition_leak",
     "conditioner_gain",
+    "count_weights",
     "draw_training_times",
     "examine_code",
     "examine_conditioning",
@@ -333,7 +346,9 @@ __all__ = [
     "loss_curve_image",
     "measure_clips",
     "measure_levels",
+    "measure_receptive_field",
     "measure_sound",
+    "network_call",
     "null_condition",
     "numerics_finding",
     "observe",
@@ -353,6 +368,7 @@ __all__ = [
     "shared_recordings",
     "spectral_distance",
     "spectrogram_image",
+    "summarize_model",
     "times_told",
     "true_level",
     "update_ratio",

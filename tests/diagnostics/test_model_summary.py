@@ -18,10 +18,10 @@ from audio_diffusion_pytorch.diagnostics.model_summary import (
     find_reach,
     measure_cost,
     measure_reach,
+    measure_receptive_field,
     module_rows,
     network_call,
     randomize,
-    receptive_field,
     summarize_model,
     tree_text,
 )
@@ -273,7 +273,7 @@ def test_attention_and_summed_up_signals_are_named(synthetic):
         )
         return model(x, torch.full((1,), 0.5).to(x), embedding=tokens.to(x))
 
-    field = receptive_field(net, call, accepted_lengths(lambda n: call(net, n), 64))
+    field = measure_receptive_field(net, call, accepted_lengths(lambda n: call(net, n), 64))
     assert not field.samples.whole and field.frames is None
     kinds = dict.fromkeys(field.everywhere.values())
     assert list(kinds) and set(kinds) == {
@@ -300,7 +300,7 @@ def test_behind_a_transform_the_reach_is_told_in_samples_and_in_frames():
     model = DiffusionModel(Three, autoencoder=STFT(16, 8))
     model.fit_normalizer([torch.randn(2, 1, 400)])
     call = clip_call(1)
-    field = receptive_field(model, call, accepted_lengths(lambda n: call(model, n), 256))
+    field = measure_receptive_field(model, call, accepted_lengths(lambda n: call(model, n), 256))
     assert (field.frames.before, field.frames.after) == (1, 1)
     # A sample lies in 2 frames of 16 samples, 8 apart; 3 frames around each of them: 4 frames, and
     # 5 * 8 samples in all. Seen from the place in its frame: from 16 to 23 before, the rest after.

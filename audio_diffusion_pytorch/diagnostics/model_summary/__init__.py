@@ -16,7 +16,7 @@ from .receptive_field import measure_reach as measure_reach
 from .receptive_field import randomize as randomize
 from .summary import ModelSummary as ModelSummary
 from .summary import ReceptiveField as ReceptiveField
-from .summary import receptive_field as receptive_field
+from .summary import measure_receptive_field as measure_receptive_field
 from .summary import summarize_model as summarize_model
 from .tree import ModuleRow as ModuleRow
 from .tree import module_rows as module_rows
@@ -42,10 +42,10 @@ __all__ = [
     "find_reach",
     "measure_cost",
     "measure_reach",
+    "measure_receptive_field",
     "module_rows",
     "network_call",
     "randomize",
-    "receptive_field",
     "summarize_model",
     "tree_text",
 ]

@@ -138,14 +138,14 @@ def summarize_model(
             sample_rate,
             count_weights(model),
             rows,
-            receptive_field(model, call, lengths),
+            measure_receptive_field(model, call, lengths),
             lengths,
             measure_cost(lambda: call(model, length), device),
             str(call(model, length).dtype).removeprefix("torch."),
         )
 
 
-def receptive_field(
+def measure_receptive_field(
     model: nn.Module, call: ModelCall, lengths: LengthsAccepted, seconds: float = 20.0
 ) -> ReceptiveField:
     """Measure which input samples influence an output sample, by gradients.
