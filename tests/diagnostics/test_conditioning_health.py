@@ -451,6 +451,16 @@ def test_conditions_that_are_all_unknown_are_one_finding(piano):
     assert not {"conditioner gain", "null condition", "condition at sampling"} & set(found)
 
 
+def test_held_back_clips_that_are_told_the_same_give_way_to_those_trained_on(piano):
+    alike = Clip(*(part[:2] for part in piano.held_back))
+    assert len(alike.labels.unique()) == 1
+    found = by_check(examine_conditioning(piano.model, piano.train, alike))
+    assert found["condition influence"].verdict == "ok"
+    assert found["held-back recordings"].figures["held-back clips"] == 2
+    one = Clip(*(part[:1] for part in piano.held_back))
+    assert examine_conditioning(piano.model, one, one) == []
+
+
 def test_examining_changes_nothing_and_says_the_same_twice(piano):
     model = piano.fresh().train()
     model.net.class_embedding.eval()

@@ -38,8 +38,8 @@ def examine_conditioning(
     Args:
         model: The trained model; left as it is.
         clips: Batched training clips.
-        held_back: Clips that it was not trained on; the network is asked about these if there are
-            2 or more.
+        held_back: Clips that it was not trained on; the network is asked about these, if they
+            are told different things.
         initial: The model as it was before training, of which the gain is measured, too.
         collection: All training clips, of which only labels and names are looked at (the audio may
             be empty); without it labels are not held against recordings.
@@ -50,11 +50,12 @@ def examine_conditioning(
     Raises:
         ValueError: As `observe`.
     """
-    asked = clips if held_back is None or len(held_back.audio) < 2 else held_back
-    if len(asked.audio) < 2:
-        return []
-    told = hear(model, asked, loss=loss, seed=seed)
-    if not _is_told(told):
+    told, asked = None, clips
+    for asked in [clips] if held_back is None else [held_back, clips]:
+        told = hear(model, asked, loss=loss, seed=seed) if len(asked.audio) > 1 else None
+        if told is not None and bool(told.differs.any()):
+            break
+    if told is None or not _is_told(told):
         return []
     findings = [influence_of(told)]
     if bool(told.differs.any()):
