@@ -159,7 +159,10 @@ def measure_receptive_field(
         lengths: What it takes.
         seconds: Not to go on after, for each of two measurements.
     """
-    copied = copy.deepcopy(model).double().eval().requires_grad_(False)
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    if next(copied.parameters()).device.type == "mps":  # it has no float64
+        copied.cpu()
+    copied.double()
     randomize(copied)
     view = LocalView(copied)
     transform = getattr(copied, "autoencoder", None)
