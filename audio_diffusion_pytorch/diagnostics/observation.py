@@ -105,8 +105,12 @@ def permuted(cond: Mapping[str, Any], order: Tensor) -> dict[str, Any]:
         if isinstance(value, Tensor):
             same = value.ndim > 0 and len(value) == count
             return value[order.to(value.device)] if same else value
+        if isinstance(value, Mapping):
+            return {name: reorder(part) for name, part in value.items()}
         if isinstance(value, (list, tuple)):
-            if len(value) == count and not isinstance(value[0], Tensor):
+            # A list of tensors has one for each layer; a list of words has one for each item.
+            words = any(isinstance(part, (str, int, float)) for part in value)
+            if words and len(value) == count:
                 return type(value)(value[place] for place in places)
             return type(value)(reorder(part) for part in value)
         return value
@@ -158,6 +162,8 @@ def observe(
             "the doctor needs a loss that calls model.diffusion(clean, ...) and its network once "
             f"each, got {len(clean)} and {len(seen)} calls: pass the loss= that training uses"
         )
+    # Some models take each channel of a sound for an item; their copies stand next to one another.
+    times = times.repeat_interleave(max(1, len(clean[0]) // len(times)), 0)
     return _observation(diffusion, clean[0], times, *seen[0], losses)
 
 
