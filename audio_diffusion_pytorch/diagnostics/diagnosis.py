@@ -107,6 +107,10 @@ class Diagnosis:
         ordered = [found[group] for group in GROUP_TITLES if group in found]
         return Diagnosis(tuple(ordered), later.about or self.about)
 
+    def noting(self, group: str, why: str) -> Diagnosis:
+        """Return the same with a note on what was left out of a group, and why."""
+        return self.joined(Diagnosis((Examined(group, notes=(why,)),), self.about))
+
     def finding(self, check: str) -> Finding:
         """Return the finding of a check.
 
@@ -146,11 +150,11 @@ class Diagnosis:
             blocks.append("\n".join(lines))
         return "\n\n".join([*blocks, self.sentence()])
 
-    def sections(self) -> list[Section]:
-        """Return the sections of a report, one for each group."""
+    def sections(self, prefix: str = "") -> list[Section]:
+        """Return the sections of a report, one for each group, its title behind a prefix."""
         return [
             Section(
-                GROUP_TITLES[part.group],
+                prefix + GROUP_TITLES[part.group],
                 tuple(Remark(found.row, found.curves, found.sounds) for found in part.findings),
                 "; ".join(part.notes),
             )

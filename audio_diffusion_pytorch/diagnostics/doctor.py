@@ -71,14 +71,17 @@ def examine_model(
     return _examined(asked, subject.about, show_progress)
 
 
-def examine_start(subject: Subject, *, seed: int = 0) -> Diagnosis:
+def examine_start(subject: Subject, *, seed: int = 0, asks_network: bool = True) -> Diagnosis:
     """Return what the cheap checks say before a training: data, space, levels, condition.
 
     Args:
         subject: The untrained model with its data.
         seed: Of everything random.
+        asks_network: Whether its network is asked for some 130 clips; else the data alone speak.
     """
     few = subject.of(QUICK_CLIPS)
+    if not asks_network:
+        return _examined([data_part(few, seed, QUICK_LIMITS)], subject.about)
     parts = [
         data_part(few, seed, QUICK_LIMITS),
         space_part(few, seed),

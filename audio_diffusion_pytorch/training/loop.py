@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.data.sampler import StreamSampler
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.possible import Levels
 from audio_diffusion_pytorch.diffusion.times import shared_strata
 
 from .debug_numerics import NumericsDebugger
@@ -56,6 +57,7 @@ class TrainResult:
         precision: The number format of the run.
         ema: The averaged weights; `ema.module` is the model to sample from.
         checkpoint: The last checkpoint.
+        levels: The averaged weights' errors at fixed noise levels, if the end was validated.
         overfit: Under `train.overfit`, whether the clips are known by heart, and if not why.
     """
 
@@ -70,6 +72,7 @@ class TrainResult:
     precision: Precision
     ema: EMA
     checkpoint: Path
+    levels: Levels | None = None
     overfit: Finding | None = None
 
 
@@ -223,6 +226,7 @@ class _Run:
             precision=state.precision,
             ema=state.ema,
             checkpoint=upkeep.checkpoints.last,
+            levels=upkeep.levels if upkeep.validated_step == state.step else None,
             overfit=overfit,
         )
 

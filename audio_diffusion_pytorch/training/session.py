@@ -27,6 +27,7 @@ from .command_line import Arguments
 from .comparison import ORIGINAL, Compared, Comparison, file_word
 from .config import config_to_dict
 from .distributed import Processes, start_processes
+from .examination import Examination, advice
 from .loggers import JSONLinesLogger, Logger, TensorBoardLogger, read_scalars
 from .loop import TrainResult, fit
 from .objective import LossFunction, diffusion_loss
@@ -36,10 +37,14 @@ from .precision import check_precision
 from .result_words import about_data, plain_words, result_rows, zero_loss
 from .run_folder import Run
 from .seeds import generator_for
+from .train_config import TrainConfig
 from .versions import versions
 
 Make = Callable[[nn.Module, Generator], Tensor | Compared]
 """Makes what shows how far a model is: sounds `(n, c, t)`, or clips and what became of them."""
+
+SAMPLING_STEPS = 30
+"""Where a recipe's settings do not tell them."""
 
 
 @dataclass
@@ -87,6 +92,8 @@ class Session:
             print(f"model: {count:,} parameters")
             if not resume:
                 self.describe(model, count)
+        doctor = self.examination(model, data, held_back, loss)
+        doctor.before()
 
         def listen(averaged: nn.Module, step: int) -> None:
             generator = generator_for(self.processes.device, train.seed, step)
@@ -113,8 +120,32 @@ class Session:
             finish = make.score if isinstance(make, Comparison) else make
             made = finish(averaged, generator_for(self.processes.device, train.seed, result.step))
             self.keep(made, data.sample_rate, result.step)
-            self.report(result, data, held_back, made, loss)
+            self.report(result, data, held_back, made, loss, doctor)
         return result
+
+    def examination(
+        self,
+        model: nn.Module,
+        data: AudioFolder,
+        held_back: AudioFolder | None,
+        loss: LossFunction,
+    ) -> Examination:
+        """Return the doctor of this run, who has said nothing yet."""
+        config = self.arguments.config
+        train: TrainConfig = config.train
+        return Examination(
+            model.to(self.processes.device),
+            FirstClips(data, train.overfit) if train.overfit else data,
+            data,
+            None if train.overfit else held_back,
+            loss,
+            train.diagnose,
+            self.processes,
+            about=self.run.directory.name,
+            learning_rate=train.learning_rate,
+            num_steps=getattr(getattr(config, "sample", None), "steps", SAMPLING_STEPS),
+            seed=train.seed,
+        )
 
     def describe(self, model: nn.Module, count: int) -> None:
         """Tell the loggers what is trained: the modules, their size and the settings."""
@@ -154,6 +185,7 @@ class Session:
         held_back: AudioFolder | None,
         made: Tensor | Compared,
         loss: LossFunction = diffusion_loss,
+        doctor: Examination | None = None,
     ) -> None:
         """Write `report.html` and `summary.json`, and print the table and a paragraph."""
         config = self.arguments.config
@@ -182,6 +214,11 @@ class Session:
             made_and_real(report, sounds, real, data.sample_rate)
         else:
             compared.add_to(report, data.sample_rate)
+        print(format_table(report.rows))
+        found = None if doctor is None else doctor.after(result, sounds, scalars)
+        if found is not None:
+            report.sections.extend(found.sections("Doctor: "))
+            report.paragraph(advice(found, self.run.directory.name))
         report.notes.extend(about_data(data, held_back, config.data, train.overfit))
         report.config, report.versions = config_to_dict(config), versions()
         write_report(self.run.report_path, report, max_sounds=max(16, len(report.sounds)))
@@ -196,7 +233,6 @@ class Session:
             best_loss=result.best_loss,
             metrics={row.name.strip(): row.value for row in report.rows},
         )
-        print(format_table(report.rows))
         print("\n".join(report.paragraphs))
 
 

@@ -66,6 +66,9 @@ class TrainConfig:
             finite is repeated with the same noise, and the module that made the number is named;
             smallest, largest and mean output of each block and its deviation are logged at
             `log_every`. Not with `compile`.
+        diagnose: How thoroughly the doctor examines the run: "quick" makes some seconds of checks
+            before and after the training, "full" all of them after it (up to two minutes, as
+            `examples/diagnose.py` makes of any run later), "off" none.
         compile: Whether to run the model through `torch.compile`.
         runs: Folder in which run folders are made.
     """
@@ -99,6 +102,7 @@ class TrainConfig:
     sample_every: int = 1000
     overfit: int = 0
     debug_numerics: bool = False
+    diagnose: Literal["quick", "full", "off"] = "quick"
     compile: bool = False
     runs: str = "runs"
 

@@ -70,6 +70,7 @@ class Upkeep:
         self.row_started, self.row_step = time.perf_counter(), 0
         self._offset = time.perf_counter()
         self.zero_predictor: dict[str, float] | None = None
+        self.levels: Levels | None = None
 
     def resume(self, where: bool | str | Path) -> None:
         """Go on from the checkpoint at `where`; True means the newest of this run, if any."""
@@ -239,7 +240,7 @@ class Upkeep:
             zero = {f"zero_predictor/{name}": value for name, value in self.zero_predictor.items()}
             values.update(zero)
             beside += f" (a network that answers zero: {zero['zero_predictor/loss']:.4f})"
-        levels = self._measure_levels()
+        levels = self.levels = self._measure_levels()
         if levels is not None:
             values.update(level_scalars(levels))
             beside += f", {level_words(levels)}"
