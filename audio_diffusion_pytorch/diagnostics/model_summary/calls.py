@@ -118,11 +118,18 @@ def capture(model: nn.Module, call: ModelCall, length: int) -> Captured:
     return found[0]
 
 
-def in_its_space(captured: Captured) -> tuple[Function, Tensor, Sequence[int]]:
-    """Return a network as a function of its first input alone, and that input."""
+def in_its_space(captured: Captured, step: int = 1) -> tuple[Function, Tensor, Sequence[int]]:
+    """Return a network as a function of its first input alone, that input, and places to look at.
+
+    Args:
+        captured: A call of the network.
+        step: Positions between two places; an odd one finds every place that strides of 2 tell
+            apart, or comes near it.
+    """
     x: Tensor = captured.args[0]
-    middle = x.shape[-1] // 2
-    places = range(middle, min(middle + PLACES, x.shape[-1]))
+    length = x.shape[-1]
+    first = max(0, (length - PLACES * step) // 2)
+    places = range(first, min(first + PLACES * step, length), step)
 
     def function(signal: Tensor) -> Tensor:
         said: Tensor = captured.net(signal, *captured.args[1:], **captured.kwargs)
@@ -141,9 +148,9 @@ def from_end_to_end(
     autoencoder, normalizer = model.autoencoder, model.normalizer
     hop = int(autoencoder.downsample_factor)
     length = audio.shape[-1]
-    step = hop + hop // PLACES  # every place stands elsewhere in its frame
-    middle = max(0, (length - PLACES * step) // 2)
-    places = range(middle, min(middle + PLACES * step, length), step)
+    step = hop + max(1, hop // PLACES)  # every place stands elsewhere in its frame
+    first = max(0, (length - PLACES * step) // 2)
+    places = range(first, min(first + PLACES * step, length), step)
     x: Tensor = captured.args[0]
 
     def function(sound: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 Function = Callable[[Tensor], Tensor]
 """From a signal `(1, c, t)` to one as long `(1, c', t)`."""
 
-PLACES = 8
+PLACES = 16
 """Output positions that are looked at: strides make the reach depend on the place."""
 
 

@@ -20,8 +20,8 @@ from .receptive_field import Function, LocalView, Reach, find_reach, randomize
 from .tree import ModuleRow, module_rows, scaled, tree_text
 from .weights import WeightCounts, count_weights
 
-SHORTEST = 64
-"""Frames of the network's space with which the search for the receptive field begins."""
+FRAMES, SAMPLES = 64, 512
+"""With so much of a space, or of raw audio, the search for the receptive field begins."""
 
 LONGEST = 2**19
 """Samples with which it ends."""
@@ -52,7 +52,7 @@ class ReceptiveField:
         if reach.whole:
             said = f"at least {size}: it fills the {reach.length:,} samples tried"
         else:
-            said = f"{size}: {before} before it and {after} after it"
+            said = f"{size}: {before} before it and {after} after it, at most"
         if self.frames is not None:
             least = "at least " if self.frames.whole else ""
             said += f" ({least}{self.frames.size} frames of the space)"
@@ -167,12 +167,13 @@ def measure_receptive_field(
     view = LocalView(copied)
     transform = getattr(copied, "autoencoder", None)
     hop = int(getattr(transform, "downsample_factor", 1))
+    shortest = SAMPLES if transform is None else FRAMES * hop
     unit = max(1, lengths.multiple)
-    begin = max(lengths.smallest, -(-SHORTEST * hop // unit) * unit)
+    begin = max(lengths.smallest, -(-shortest // unit) * unit)
     most = max(LONGEST, begin)
 
     def network(length: int) -> tuple[Function, Tensor, Sequence[int]]:
-        return in_its_space(capture(copied, call, length))
+        return in_its_space(capture(copied, call, length), 5 if transform is None else 1)
 
     def whole(length: int) -> tuple[Function, Tensor, Sequence[int]]:
         captured = capture(copied, call, length)
