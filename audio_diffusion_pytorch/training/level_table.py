@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
@@ -10,12 +12,13 @@ from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.possible import LevelMeter, Levels
 from audio_diffusion_pytorch.diagnostics.possible.measure import (
     MOST_CLIPS,
+    SOME_CLIPS,
     learnt_count,
     linear_denoiser,
     measurable,
     some_places,
 )
-from audio_diffusion_pytorch.diagnostics.possible.share import percent
+from audio_diffusion_pytorch.diagnostics.possible.share import share_words
 from audio_diffusion_pytorch.diffusion.autoregressive import ARVDiffusion
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 
@@ -59,8 +62,7 @@ class LevelTable:
         self.items, self.batch_size = min(items, MOST_CLIPS), batch_size
         self.seed, self.processes = derive_seed(seed, LEVELS_STREAM), processes
         self._trouble, self._told = "", False
-        self._meter: LevelMeter | None = None
-        self._batches: list[tuple[int, Clip]] = []
+        self._meters: list[_Meter] = []
 
     def __call__(self, model: nn.Module, precision: Precision) -> Levels | None:
         """The table of a model, the same in every process; None where there is none."""
@@ -76,11 +78,15 @@ class LevelTable:
         except Exception as error:  # it is only told, so it must never end a training
             trouble = f"no table of noise levels: {' '.join(str(error).split())}"
         found = [words for words in self.processes.gather(trouble) if words]
-        if found or self._meter is None:
+        if found or not self._meters:
             self._trouble = (found or ["no table of noise levels"])[0]
             return None
         total = torch.tensor(self.processes.sum(sums.tolist()), dtype=torch.float64)
-        return self._meter.levels(model, total)
+        new, trained = (
+            meter.levels(model, part)
+            for (meter, _), part in zip(self._meters, total.chunk(2), strict=True)
+        )
+        return replace(new, train_share=trained.share)
 
     def trouble(self) -> str:
         """Why there is no table, told once; else empty."""
@@ -91,32 +97,41 @@ class LevelTable:
     def _sums(self, model: nn.Module, precision: Precision) -> Tensor:
         device = self.processes.device
         with precision.autocast(device):
-            if self._meter is None:
-                self._meter = self._start(model)
-            meter = self._meter
-            total = torch.zeros(meter.num_sums, dtype=torch.float64)
-            for first, batch in self._batches:
-                total += meter.sums(model, batch, first)
-        return total
+            if not self._meters:
+                self._meters = self._start(model)
+            totals = []
+            for meter, mine in self._meters:
+                total = torch.zeros(meter.num_sums, dtype=torch.float64)
+                for first, batch in mine:
+                    total += meter.sums(model, batch, first)
+                totals.append(total)
+        return torch.cat(totals)
 
-    def _start(self, model: nn.Module) -> LevelMeter:
-        """Read the clips and make the linear denoiser; the same one in every process."""
+    def _start(self, model: nn.Module) -> list[_Meter]:
+        """Read the clips, new ones and trained ones, and make the linear denoiser.
+
+        The same one in every process.
+        """
         count = learnt_count(self.data[(0, 0)].audio.numel())
         learnt = _read(self.data, some_places(_length(self.data), count))
-        places = some_places(_length(self.held_back), self.items)
-        starts = range(0, len(places), self.batch_size)
-        mine = [*starts][self.processes.rank :: self.processes.world_size]
-        self._batches = [
-            (first, _read(self.held_back, places[first : first + self.batch_size]))
-            for first in mine
-        ]
-        return LevelMeter(
-            measurable(model),
-            linear_denoiser(model, learnt, self.loss),
-            len(places),
-            loss=self.loss,
-            seed=self.seed,
-        )
+        linear, diffusion = linear_denoiser(model, learnt, self.loss), measurable(model)
+
+        def meter(data: Dataset[Clip], clips: int, new: bool) -> _Meter:
+            places = some_places(_length(data), clips)
+            starts = range(0, len(places), self.batch_size)
+            mine = [*starts][self.processes.rank :: self.processes.world_size]
+            read = [(first, _read(data, places[first : first + self.batch_size])) for first in mine]
+            judge = LevelMeter(
+                diffusion, linear, len(places), loss=self.loss, held_back=new, seed=self.seed
+            )
+            return judge, read
+
+        some = min(self.items, SOME_CLIPS)
+        return [meter(self.held_back, self.items, True), meter(self.data, some, False)]
+
+
+_Meter = tuple[LevelMeter, list[tuple[int, Clip]]]
+"""Who judges, and the clips that this process judges, batched, with their places among all."""
 
 
 def level_scalars(levels: Levels) -> dict[str, float]:
@@ -125,6 +140,8 @@ def level_scalars(levels: Levels) -> dict[str, float]:
         "validation/share_explained": levels.share,
         "best_linear/share_explained": levels.linear_share,
     }
+    if levels.train_share is not None:
+        named["train/share_explained"] = levels.train_share
     for name, errors in (("level", levels.model), ("best_linear", levels.linear)):
         pairs = zip(levels.decibels, errors, strict=True)
         named.update({f"{name}/{level:g}_dB": error for level, error in pairs})
@@ -133,10 +150,7 @@ def level_scalars(levels: Levels) -> dict[str, float]:
 
 def level_words(levels: Levels) -> str:
     """What the line of a validation says of a table."""
-    return (
-        f"explains {percent(levels.share)} of what is possible "
-        f"(best linear {percent(levels.linear_share)})"
-    )
+    return share_words(levels)
 
 
 def _read(data: Dataset[Clip], places: list[int]) -> Clip:

@@ -35,6 +35,7 @@ from audio_diffusion_pytorch.diagnostics.possible.measure import (
     linear_denoiser,
     some_clips,
 )
+from audio_diffusion_pytorch.diagnostics.possible.trivial import trivial_finding
 from audio_diffusion_pytorch.diffusion import (
     ARVDiffusion,
     CleanPrediction,
@@ -344,6 +345,20 @@ def test_a_missing_or_other_file_is_told(tmp_path):
         (tmp_path / "levels.json").write_text(text)
         with pytest.raises(ValueError, match="no table of noise levels of this version"):
             read_levels(tmp_path)
+
+
+def test_clips_known_by_heart_are_not_called_nothing_learnt():
+    trained = table(0.03, train_share=0.61)
+    assert trained.by_heart and not table(0.3, train_share=0.61).by_heart
+    assert not table(0.3).by_heart
+    assert not table(-0.2, train_share=-0.11).by_heart
+    found = check_share(trained)
+    assert (found.verdict, "by heart" in found.message) == ("suspicious", True)
+    assert "explains 3 % of what is possible, 61 % on training clips" in found.message
+    assert "train longer" not in found.remedy and "checkpoints/best" in found.remedy
+    marks = LossMarks("mse", 0.99, 1.2, 1.0)
+    assert trivial_finding(marks).verdict == "wrong"
+    assert trivial_finding(marks, by_heart=True).verdict == "suspicious"
 
 
 def test_some_levels_of_a_table():

@@ -105,9 +105,12 @@ def test_rows_and_words(tone_training, tones, model):
     assert named["level/-20_dB"] == levels.model[0]
     assert named["level/0_dB"] == levels.model[4]
     assert named["best_linear/20_dB"] == levels.linear[-1]
-    share, linear = (round(100 * s) for s in (levels.share, levels.linear_share))
+    assert named["train/share_explained"] == levels.train_share
+    shares = (levels.share, levels.train_share, levels.linear_share)
+    share, trained, linear = (round(100 * s) for s in shares)
     assert level_words(levels) == (
-        f"explains {share} % of what is possible (best linear {linear} %)"
+        f"explains {share} % of what is possible, {trained} % on training clips "
+        f"(best linear {linear} %)"
     )
 
 
@@ -143,7 +146,7 @@ def test_a_training_tells_it_and_keeps_that_of_the_best_weights(
     assert kept.linear_share == rows[4]["best_linear/share_explained"]
     assert rows[12]["level/20_dB"] != rows[4]["level/20_dB"]
     out = capsys.readouterr().out
-    assert out.count(" % of what is possible (best linear ") == 3
+    assert out.count(" % on training clips (best linear ") == 3
 
 
 def test_stopped_and_resumed_it_tells_the_same_bits(tone_training, tones, model, tmp_path):

@@ -13,7 +13,7 @@ from .level_errors import level_errors
 from .trial import choose_clips
 from .words import level_range, number
 
-GAP = 4.0
+GAP = 3.0
 """Times the error on training clips that the error on held-back ones may be: small healthy models
 come to 2.2 where little data meet many noise-free details."""
 

@@ -45,7 +45,7 @@ def examine_losses(
     judged = train if held_back is None else held_back
     findings = [
         check_answer_sign(model, judged, loss=loss, levels=levels, seed=seed),
-        trivial_finding(levels.marks),
+        trivial_finding(levels.marks, levels.by_heart),
         check_share(levels, against),
     ]
     if against is not None:

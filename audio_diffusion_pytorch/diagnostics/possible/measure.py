@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from math import log
 
 import torch
@@ -35,6 +36,8 @@ from .linear import LinearDenoiser
 
 MOST_CLIPS = 32
 """Clips that are judged."""
+SOME_CLIPS = 16
+"""Training clips that are judged beside held-back ones."""
 MOST_LEARNT = 128
 """Clips that the linear denoiser is made from: each is asked only once, and few make it worse."""
 _FEWEST_LEARNT, _MOST_VALUES = 16, 2**23  # clips; samples of all of them
@@ -161,13 +164,20 @@ def measure_levels(
         ValueError: The objective is another one, or its schedule reaches none of the levels.
     """
     diffusion = measurable(model)
-    judged = some_clips(train if held_back is None else held_back)
-    meter = LevelMeter(
-        diffusion, linear_denoiser(model, train, loss), len(judged.audio),
-        loss=loss, held_back=held_back is not None, rounds=4, seed=seed,
-    )  # fmt: skip
-    sums = [meter.sums(model, part, first) for first, part in batches(judged)]
-    return meter.levels(model, torch.stack(sums).sum(0))
+    linear = linear_denoiser(model, train, loss)
+
+    def judge(clips: Clip, new: bool, rounds: int) -> Levels:
+        meter = LevelMeter(
+            diffusion, linear, len(clips.audio),
+            loss=loss, held_back=new, rounds=rounds, seed=seed,
+        )  # fmt: skip
+        sums = [meter.sums(model, part, first) for first, part in batches(clips)]
+        return meter.levels(model, torch.stack(sums).sum(0))
+
+    if held_back is None:
+        return judge(some_clips(train), new=False, rounds=4)
+    trained = judge(some_clips(train, SOME_CLIPS), new=False, rounds=1)
+    return replace(judge(some_clips(held_back), new=True, rounds=4), train_share=trained.share)
 
 
 def measurable(model: nn.Module) -> GaussianDiffusion:

@@ -23,12 +23,19 @@ def check_share(levels: Levels, best: Levels | None = None) -> Finding:
         best: That of the previous best run, to be drawn beside it.
     """
     share, linear = levels.share, levels.linear_share
-    known = f"explains {percent(share)} of what is possible (best linear {percent(linear)})"
+    known = share_words(levels)
     verdict: Severity = "ok"
     remedy = ""
     if not math.isfinite(share):
         verdict, known = "wrong", "its guess of the clean signal is not finite"
         remedy = "look for the first module that says NaN with train.debug_numerics=true"
+    elif levels.by_heart:
+        verdict = "suspicious"
+        known += ": it knows the clips it was trained on by heart, and new ones hardly"
+        remedy = (
+            "train on more recordings, for fewer steps or with a smaller network; the step at "
+            "which new clips were guessed best is kept as checkpoints/best"
+        )
     elif share <= NOTHING:
         verdict = "wrong"
         known += ": " + (
@@ -53,6 +60,8 @@ def check_share(levels: Levels, best: Levels | None = None) -> Finding:
         "share of guessing silence": levels.silent_share,
         "clips judged": levels.clips,
     }
+    if levels.train_share is not None:
+        figures["share of the possible explained on training clips"] = levels.train_share
     if best is not None:
         figures["share of the previous best run"] = best.share
     for place, level in enumerate(levels.decibels):
@@ -124,6 +133,15 @@ def common(first: Levels, second: Levels) -> tuple[Levels, Levels]:
     if not shared:
         raise ValueError("the two tables have no noise level in common: nothing can be compared")
     return first.at(shared), second.at(shared)
+
+
+def share_words(levels: Levels) -> str:
+    """Return the share explained, in a few words, beside that of a filter."""
+    linear = f"(best linear {percent(levels.linear_share)})"
+    here = f"explains {percent(levels.share)} of what is possible"
+    if levels.train_share is None:
+        return f"{here} {linear}"
+    return f"{here}, {percent(levels.train_share)} on training clips {linear}"
 
 
 def percent(share: float) -> str:
