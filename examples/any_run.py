@@ -8,7 +8,7 @@ from typing import Any
 from captions import CAPTIONED, CaptionLoss, Captions
 from choices import choose_guidance
 from codes_and_parts import CodeConfig, PartsConfig, build_autoencoder, build_autoregressive
-from recipe import build_model
+from recipe import build_model, choose_sampling
 from sound_to_sound import UpsamplerConfig, VocoderConfig, build_upsampler, build_vocoder
 from torch import Generator, Tensor
 from trained import Trained, load_run, recipe_of
@@ -21,6 +21,7 @@ from audio_diffusion_pytorch.diagnostics import (
     collection_of,
     read_clips,
     read_levels,
+    set_sampler,
 )
 from audio_diffusion_pytorch.training import (
     LossFunction,
@@ -74,10 +75,7 @@ def loss_of(run: Trained) -> LossFunction:
 
 
 def guided_sampling_of(run: Trained) -> SamplingLike | None:
-    """Return how a run under guidance makes sounds like clips; None without guidance.
-
-    Without it the model's own sampler does, which is set as the run's settings say.
-    """
+    """Return how a run under guidance makes sounds like clips; None without guidance."""
     settings = run.config.sample
     guidance = choose_guidance(settings.guidance, settings.guide, "sample.guide")
     if guidance == 1.0 or run.config.recipe not in ("class_conditional", "text_conditional"):
@@ -131,6 +129,8 @@ def previous_best(run: Trained) -> Run | None:
 def subject_of(run: Trained, against: Run | None = None) -> Subject:
     """Return what the doctor is to look at: the run, its data as training opened them, its curve.
 
+    The model's own sampler is set as the run's settings say.
+
     Args:
         run: The run.
         against: The run to compare with.
@@ -141,6 +141,8 @@ def subject_of(run: Trained, against: Run | None = None) -> Subject:
     """
     config = run.config
     data, held_back = open_data(config.data, config.train.seed)
+    sampling = choose_sampling(run.model, config.sample)
+    set_sampler(run.model, sampling.solver, sampling.grid)
     if data.label_table.to_dict() != run.labels.to_dict():
         raise ValueError(
             f"data.path={data.root} has other labels than {run.run.labels_path} says: put the "

@@ -204,7 +204,7 @@ def build_model(
     model_t: Callable[..., Model] = DiffusionModel,
     **others: Any,
 ) -> Model:
-    """Return the model of these settings; unasked it samples as they say, but for guidance.
+    """Return the model of these settings.
 
     Args:
         config: The settings.
@@ -227,12 +227,7 @@ def build_model(
         }
         if num_classes:
             arguments["num_classes"] = num_classes
-        model = model_t(**arguments | others)
-        sampling = choose_sampling(model, config.sample)
-        model.sampler.solver = sampling.solver
-        grid = "grid" if hasattr(model.sampler, "grid") else "schedule"  # as upstream called it
-        setattr(model.sampler, grid, sampling.grid)
-        return model
+        return model_t(**arguments | others)
     except ValueError as error:
         raise ValueError(f"section 'model': {error}") from error
 

@@ -73,6 +73,7 @@ def main() -> None:
                 labels=asked.to(generator.device),
                 **sampling._asdict(),
             ),
+            sampling=sampling,
         )
 
 

@@ -67,6 +67,7 @@ def main() -> None:
             held_back,
             make=Comparison(data, held_back, answer, measures=measures),
             loss=CaptionLoss(captions, config.text.dropout),
+            sampling=sampling,
         )
 
 

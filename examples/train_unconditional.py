@@ -50,6 +50,7 @@ def main() -> None:
                 generator=generator,
                 **sampling._asdict(),
             ),
+            sampling=sampling,
         )
 
 

@@ -51,7 +51,8 @@ def main() -> None:
         return {"upsampler": upsampled, "sinc interpolation": interpolated}
 
     with open_session(arguments) as session:
-        session.fit(model, data, held_back, make=Comparison(data, held_back, answer))
+        make = Comparison(data, held_back, answer)
+        session.fit(model, data, held_back, make, sampling=sampling)
 
 
 if __name__ == "__main__":

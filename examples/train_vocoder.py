@@ -43,7 +43,8 @@ def main() -> None:
         return {"vocoder": made, "Griffin-Lim": found}
 
     with open_session(arguments) as session:
-        session.fit(model, data, held_back, make=Comparison(data, held_back, answer))
+        make = Comparison(data, held_back, answer)
+        session.fit(model, data, held_back, make, sampling=sampling)
 
 
 if __name__ == "__main__":

@@ -173,6 +173,8 @@ from .subject import Subject as Subject
 from .subject import as_clips as as_clips
 from .subject import collection_of as collection_of
 from .subject import read_clips as read_clips
+from .subject import sampled_by as sampled_by
+from .subject import set_sampler as set_sampler
 from .trajectory import NetCall as NetCall
 from .trajectory import RealLevel as RealLevel
 from .trajectory import Reference as Reference
@@ -359,12 +361,14 @@ __all__ = [
     "real_reference",
     "record_trajectory",
     "same_sounds",
+    "sampled_by",
     "sampling_like",
     "save_comparison",
     "save_spectrogram",
     "scan_folder",
     "schedule_table",
     "schedule_table_text",
+    "set_sampler",
     "shared_recordings",
     "spectral_distance",
     "spectrogram_image",

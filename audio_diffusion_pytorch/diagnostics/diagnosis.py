@@ -150,12 +150,20 @@ class Diagnosis:
             blocks.append("\n".join(lines))
         return "\n\n".join([*blocks, self.sentence()])
 
-    def sections(self, prefix: str = "") -> list[Section]:
-        """Return the sections of a report, one for each group, its title behind a prefix."""
+    def sections(self, prefix: str = "", *, sounds: bool = True) -> list[Section]:
+        """Return the sections of a report, one for each group.
+
+        Args:
+            prefix: Stands before each title.
+            sounds: Whether there are players.
+        """
         return [
             Section(
                 prefix + GROUP_TITLES[part.group],
-                tuple(Remark(found.row, found.curves, found.sounds) for found in part.findings),
+                tuple(
+                    Remark(found.row, found.curves, found.sounds if sounds else ())
+                    for found in part.findings
+                ),
                 "; ".join(part.notes),
             )
             for part in self.examined

@@ -10,9 +10,10 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from .data_health import ScanLimits, examine_data
+from .data_health import ScanLimits, check_finite, examine_data, measure_clips
 from .diagnosis import GROUP_TITLES, Diagnosis, Part, examine_parts
 from .doctor_parts import (
     LeftOut,
@@ -27,14 +28,11 @@ from .doctor_parts import (
     sounds_part,
     space_part,
 )
-from .finding import Finding
+from .observation import evaluated
 from .subject import Subject
 
 QUICK_CLIPS = 16
 QUICK_LIMITS = ScanLimits(headers=400, stretches=24, stretch_seconds=2.0, seconds=1.5)
-CANNOT_WORK = ("finite samples", "latent values")
-"""Checks whose "wrong", before a training, means that every step would be for nothing: what the
-network would see are no numbers."""
 
 
 def examine_model(
@@ -109,10 +107,36 @@ def examine_end(
     return found if start is None else start.joined(found)
 
 
-def cannot_work(start: Diagnosis) -> Finding | None:
-    """Return what makes a training useless from its first step, of what `examine_start` found."""
-    bad = (found for found in start.faults if found.verdict == "wrong")
-    return next((found for found in bad if found.check in CANNOT_WORK), None)
+def cannot_work(subject: Subject) -> str:
+    """Return why a training would be for nothing from its first step, in one line; else empty.
+
+    That is: what the network would be shown are no numbers, or all of it is silence.
+
+    Args:
+        subject: The model, its normaliser fitted, and training clips as the data set gives them.
+    """
+    heard = measure_clips(subject.train, subject.sample_rate)
+    finite = check_finite(heard)
+    if finite.verdict == "wrong":
+        return finite.text
+    if not bool(subject.train.audio.any()):
+        return (
+            f"silence: all {len(heard)} clips that were looked at hold nothing but zeros, sound is "
+            "wanted; set data.path to recordings with sound in them"
+        )
+    to_space = getattr(subject.model, "to_space", None)
+    weights = next(subject.model.parameters(), None)
+    if to_space is None or weights is None:
+        return ""
+    with torch.no_grad(), evaluated(subject.model):
+        few = subject.of(QUICK_CLIPS).train.audio.to(weights.device, weights.dtype)
+        broken = int((~to_space(few).isfinite()).flatten(1).any(1).sum())
+    if not broken:
+        return ""
+    return (
+        f"latents: {broken} of {len(few)} clips have NaN or infinite latents, 0 would be right; "
+        "encode in float32, and fit the normaliser on clips with sound in them"
+    )
 
 
 def examine_folder(

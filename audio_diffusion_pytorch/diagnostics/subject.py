@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from audio_diffusion_pytorch.models import (
     DiffusionVocoder,
 )
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
+from audio_diffusion_pytorch.protocols import Grid, Solver
 
 from .conditioning_health import SamplingLike, sampling_like
 from .conditioning_health.conditions import LEAST, leaves
@@ -166,6 +168,33 @@ def _pick(value: Any, places: list[int]) -> Any:
         return value
     nested = any(isinstance(part, Tensor) for part in value)
     return [_pick(part, places) for part in value] if nested else [value[i] for i in places]
+
+
+def set_sampler(
+    model: nn.Module, solver: Solver | None, grid: Grid | None
+) -> tuple[Solver | None, Grid | None]:
+    """Give a model's own sampler a solver and a grid, and return those that it had.
+
+    What it has no place for is left alone: other samplers have other settings.
+    """
+    sampler: Any = getattr(model, "sampler", None)
+    before: list[Any] = []
+    for names, part in ((("solver",), solver), (("grid", "schedule"), grid)):
+        name = next((name for name in names if hasattr(sampler, name)), None)
+        before.append(None if name is None else getattr(sampler, name))
+        if name is not None and part is not None:
+            setattr(sampler, name, part)
+    return before[0], before[1]
+
+
+@contextmanager
+def sampled_by(model: nn.Module, solver: Solver | None, grid: Grid | None) -> Iterator[None]:
+    """Within this context a model's own sampler has this solver and grid."""
+    before = set_sampler(model, solver, grid)
+    try:
+        yield
+    finally:
+        set_sampler(model, *before)
 
 
 def take(clips: Clip, places: Sequence[int]) -> Clip:

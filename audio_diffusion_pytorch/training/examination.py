@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,9 @@ from audio_diffusion_pytorch.diagnostics import (
     examine_start,
     observe,
     read_clips,
+    sampled_by,
 )
+from audio_diffusion_pytorch.protocols import Grid, Solver
 
 from .distributed import Processes
 from .loggers import Scalars
@@ -34,10 +36,14 @@ from .objective import LossFunction
 Depth = Literal["quick", "full", "off"]
 """How thoroughly a training is examined."""
 
+Found = TypeVar("Found")
+
 START_SECONDS = 6.0
 """On a machine and with a network that need longer, only the data are examined before a run."""
 START_CALLS = 135
 """Clips that the checks before a run send through the network."""
+TOLD_BY_THE_DATA = ("readable files",)
+"""Checks whose fault the console has from the data set already."""
 SOME_CLIPS, MANY_CLIPS = 64, 512
 """Clips that are read; many, to seek copies among them, by "full"."""
 
@@ -58,6 +64,8 @@ class Examination:
         learning_rate: The highest.
         num_steps: Sampling steps.
         seed: Of everything random.
+        solver: Makes the sampler's steps; None: the model's own.
+        grid: The times to visit; None: the model's own.
         start: What was found before the training.
     """
 
@@ -72,6 +80,8 @@ class Examination:
     learning_rate: float | None = None
     num_steps: int = 30
     seed: int = 0
+    solver: Solver | None = None
+    grid: Grid | None = None
     start: Diagnosis | None = None
 
     def __post_init__(self) -> None:
@@ -87,11 +97,10 @@ class Examination:
         """
         refused = ""
         if self.depth != "off" and self.processes.is_main:
-            self.start = self._safely("before the training", self._examine_start)
-            cause = None if self.start is None else cannot_work(self.start)
-            if cause is not None:
-                refused = cause.text
-            elif self.start is not None:
+            refused = self._safely("before the training", self._why_not) or ""
+            if not refused:
+                with sampled_by(self.model, self.solver, self.grid):
+                    self.start = self._safely("before the training", self._examine_start)
                 self._tell(self.start)
         refused = self.processes.from_main(refused)
         if refused:
@@ -107,9 +116,10 @@ class Examination:
         """
         if self.depth == "off":
             return None
-        found = self._safely("after it", lambda: self._examine_end(result, sounds, scalars))
-        if found is not None:
-            self._tell(found)
+        averaged = result.ema.module
+        with sampled_by(averaged, self.solver, self.grid):
+            found = self._safely("after it", lambda: self._examine_end(result, sounds, scalars))
+        self._tell(found)
         return found
 
     def _examine_end(self, result: TrainResult, sounds: Tensor, scalars: Scalars) -> Diagnosis:
@@ -167,14 +177,17 @@ class Examination:
             about=self.about,
         )
 
-    def _tell(self, diagnosis: Diagnosis) -> None:
+    def _why_not(self) -> str:
+        return cannot_work(self._subject(SOME_CLIPS))
+
+    def _tell(self, diagnosis: Diagnosis | None) -> None:
         """Print each fault in a line, once."""
-        for finding in diagnosis.faults:
-            if finding.text not in self._told:
+        for finding in [] if diagnosis is None else diagnosis.faults:
+            if finding.text not in self._told and finding.check not in TOLD_BY_THE_DATA:
                 self._told.add(finding.text)
                 print(f"doctor: {finding.verdict}: {finding.text}", flush=True)
 
-    def _safely(self, when: str, examine: Callable[[], Diagnosis]) -> Diagnosis | None:
+    def _safely(self, when: str, examine: Callable[[], Found]) -> Found | None:
         """Examine without touching the training: neither its random numbers nor its success."""
         device = self.processes.device
         try:
@@ -187,8 +200,7 @@ class Examination:
 
 
 def advice(found: Diagnosis, run: str) -> str:
-    """Return the paragraph of a report on what the doctor found."""
-    said = f"The doctor made {found.sentence()}."
+    """Return what the doctor found in a sentence, and who tells more where something is wrong."""
     if found.worst == "ok":
-        return said
-    return f"{said} python examples/diagnose.py --run {run} tells more."
+        return found.sentence()
+    return f"{found.sentence()}; examples/diagnose.py --run {run} tells more"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from textwrap import indent
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
@@ -22,6 +22,7 @@ from audio_diffusion_pytorch.diagnostics import (
     write_aside,
     write_report,
 )
+from audio_diffusion_pytorch.protocols import Grid, Solver
 
 from .command_line import Arguments
 from .comparison import ORIGINAL, Compared, Comparison, file_word
@@ -42,6 +43,19 @@ from .versions import versions
 
 Make = Callable[[nn.Module, Generator], Tensor | Compared]
 """Makes what shows how far a model is: sounds `(n, c, t)`, or clips and what became of them."""
+
+
+class SamplingChoice(Protocol):
+    """A solver and a grid, such as a recipe's settings stand for."""
+
+    @property
+    def solver(self) -> Solver:
+        """Makes the steps."""
+
+    @property
+    def grid(self) -> Grid:
+        """Gives the times to visit."""
+
 
 SAMPLING_STEPS = 30
 """Where a recipe's settings do not tell them."""
@@ -70,6 +84,8 @@ class Session:
         held_back: AudioFolder | None,
         make: Make,
         loss: LossFunction = diffusion_loss,
+        *,
+        sampling: SamplingChoice | None = None,
     ) -> TrainResult:
         """Train, listening now and then; afterwards the sounds, the report and the summary.
 
@@ -80,6 +96,7 @@ class Session:
             make: What is listened to; a `Comparison` is scored at the end, and its table stands in
                 the report, on the console and in the summary.
             loss: The loss of each clip.
+            sampling: How `make` samples, for the doctor; None: as the model does unasked.
         """
         config = self.arguments.config
         train = config.train
@@ -92,7 +109,7 @@ class Session:
             print(f"model: {count:,} parameters")
             if not resume:
                 self.describe(model, count)
-        doctor = self.examination(model, data, held_back, loss)
+        doctor = self.examination(model, data, held_back, loss, sampling)
         doctor.before()
 
         def listen(averaged: nn.Module, step: int) -> None:
@@ -129,6 +146,7 @@ class Session:
         data: AudioFolder,
         held_back: AudioFolder | None,
         loss: LossFunction,
+        sampling: SamplingChoice | None,
     ) -> Examination:
         """Return the doctor of this run, who has said nothing yet."""
         config = self.arguments.config
@@ -145,6 +163,8 @@ class Session:
             learning_rate=train.learning_rate,
             num_steps=getattr(getattr(config, "sample", None), "steps", SAMPLING_STEPS),
             seed=train.seed,
+            solver=None if sampling is None else sampling.solver,
+            grid=None if sampling is None else sampling.grid,
         )
 
     def describe(self, model: nn.Module, count: int) -> None:
@@ -214,14 +234,9 @@ class Session:
             made_and_real(report, sounds, real, data.sample_rate)
         else:
             compared.add_to(report, data.sample_rate)
-        print(format_table(report.rows))
-        found = None if doctor is None else doctor.after(result, sounds, scalars)
-        if found is not None:
-            report.sections.extend(found.sections("Doctor: "))
-            report.paragraph(advice(found, self.run.directory.name))
         report.notes.extend(about_data(data, held_back, config.data, train.overfit))
         report.config, report.versions = config_to_dict(config), versions()
-        write_report(self.run.report_path, report, max_sounds=max(16, len(report.sounds)))
+        self.write_report(report)
         self.run.write_summary(
             config,
             completed=result.reason in ("finished", "time limit"),
@@ -233,7 +248,19 @@ class Session:
             best_loss=result.best_loss,
             metrics={row.name.strip(): row.value for row in report.rows},
         )
-        print("\n".join(report.paragraphs))
+        words = [format_table(report.rows), *report.paragraphs]
+        found = None if doctor is None else doctor.after(result, sounds, scalars)
+        if found is not None:  # the report stands already, whatever became of this
+            said = advice(found, self.run.directory.name)
+            print(f"doctor: {said}")
+            report.sections.extend(found.sections("Doctor: ", sounds=False))
+            report.paragraph(f"The doctor says: {said}.")
+            self.write_report(report)
+        print("\n".join(words))
+
+    def write_report(self, report: Report) -> None:
+        """Write `report.html` with all its sounds."""
+        write_report(self.run.report_path, report, max_sounds=max(16, len(report.sounds)))
 
 
 def made_and_real(report: Report, sounds: Tensor, real: Tensor, sample_rate: int) -> None:
