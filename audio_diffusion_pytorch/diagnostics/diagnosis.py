@@ -181,6 +181,9 @@ class Diagnosis:
         for verdict in ("wrong", "suspicious", "ok"):
             report.figure(verdict, sum(found.verdict == verdict for found in self.findings))
         report.figure("time", sum(part.seconds for part in self.examined), "s")
+        if self.faults:
+            rows = tuple(Remark(fault.row) for fault in self.faults)
+            report.sections.append(Section("To mend", rows, "plots are further down"))
         report.sections.extend(self.sections())
         return report
 

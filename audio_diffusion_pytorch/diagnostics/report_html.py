@@ -101,17 +101,22 @@ def _table(report: Report) -> str:
 
 
 def _remarks(part: Section, max_seconds: float) -> str:
-    """A section of remarks, the worst first; under those that are right, plots wait folded."""
+    """A section of remarks, the worst first; those that are right wait folded under their count."""
     ordered = sorted(part.remarks, key=lambda remark: _WORST_FIRST.index(remark.row.verdict))
+    fine = [remark for remark in ordered if remark.row.verdict == "pass"]
     note = f'<p class="quiet">{_text(part.note)}</p>' if part.note else ""
-    content = "".join(_remark(remark, max_seconds) for remark in ordered)
+    content = "".join(_remark(remark, max_seconds) for remark in ordered if remark not in fine)
+    if fine:
+        count = f"{len(fine)} check{'s' if len(fine) != 1 else ''}"
+        listed = "".join(_remark(remark, max_seconds) for remark in fine)
+        mark = _sign("pass", f"{count} ok")
+        content += f'<details class="fine"><summary>{mark}</summary>{listed}</details>'
     return _section(part.title, f"{note}{content}")
 
 
 def _remark(remark: Remark, max_seconds: float) -> str:
     row = remark.row
-    sign, words = _VERDICTS[row.verdict][0], _REMARK_WORDS[row.verdict]
-    mark = f'<span class="mark {row.verdict}"><span aria-hidden="true">{sign}</span> {words}</span>'
+    mark = _sign(row.verdict, _REMARK_WORDS[row.verdict])
     remedy = f'<p class="remedy">{_text(row.target)}</p>' if row.target else ""
     shown = "".join(
         f'<p class="quiet">{_text(curve.title)}</p>{_curve(curve)}' for curve in remark.curves
@@ -142,8 +147,11 @@ def _value(row: MetricRow) -> str:
 def _mark(verdict: str) -> str:
     if verdict == "info":
         return ""
+    return _sign(verdict, _ROW_WORDS[verdict])
+
+
+def _sign(verdict: str, words: str) -> str:
     sign = _VERDICTS[verdict][0]
-    words = _ROW_WORDS[verdict]
     return f'<span class="mark {verdict}"><span aria-hidden="true">{sign}</span> {words}</span>'
 
 

@@ -54,6 +54,9 @@ h3 { font-size: 16px; font-weight: 600; margin: 0 0 6px; display: flex; flex-wra
   gap: 4px 10px; align-items: center; }
 .remark > p { max-width: 76ch; }
 .remedy { padding-left: 14px; border-left: 3px solid var(--c0); }
+details.fine { border: 0; padding: 0; margin: 12px 0 0; background: none; }
+h2 + details.fine { margin-top: 0; }
+.fine > .remark:first-of-type { margin-top: 12px; }
 details.folded { border: 0; border-radius: 0; padding: 0; margin: 0 0 8px; background: none; }
 .folded summary { font-weight: 400; font-size: 14px; color: var(--quiet); margin-bottom: 8px; }
 .wide { overflow-x: auto; }

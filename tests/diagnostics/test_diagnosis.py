@@ -123,16 +123,19 @@ class TestWhatIsSaid:
     def test_the_report_has_a_section_for_each_group(self, diagnosis):
         report = diagnosis.report("title")
         assert [section.title for section in report.sections] == [
-            "Data", "Noise schedule", "Loss against the possible", "Sampling",
+            "To mend", "Data", "Noise schedule", "Loss against the possible", "Sampling",
         ]  # fmt: skip
+        to_mend = [remark.row.name for remark in report.sections[0].remarks]
+        assert to_mend == ["terminal SNR", "silence", "duplicates"]
         assert report.overall == "fail" and report.badge == "something is wrong"
-        assert report.sections[2].note == "there is nothing held back"
+        assert report.sections[3].note == "there is nothing held back"
         assert dict(report.figures)["wrong"] == "2"
 
     def test_nothing_found_is_said_too(self):
         fine = Diagnosis((Examined("data", (found("level"),)),))
         assert fine.sentence() == "1 check: nothing wrong found" and fine.worst == "ok"
         assert fine.report().overall == "pass"
+        assert [section.title for section in fine.report().sections] == ["Data"]
         empty = Diagnosis(())
         assert empty.sentence() == "0 checks: nothing wrong found" and empty.report()
 

@@ -41,6 +41,14 @@ def test_the_worst_stands_first_and_else_the_order_stays():
     assert re.findall(r"</span> (\w)</h3>", text) == ["c", "e", "b", "a", "d"]
 
 
+def test_what_is_right_waits_folded_under_its_count():
+    _, text = page(remark("a", "pass"), remark("b", "fail"), remark("c", "pass"))
+    wrong, fine = text.split('<details class="fine">')
+    assert ">\N{CHECK MARK}</span> 2 checks ok</span></summary>" in fine
+    assert " b</h3>" in wrong and " a</h3>" in fine and " c</h3>" in fine
+    assert "<details" not in page(remark("b", "fail"))[1]
+
+
 def test_plots_of_what_is_right_wait_folded():
     _, fine = page(remark("a", "pass", (CURVE,), (SOUND,)))
     _, wrong = page(remark("a", "warn", (CURVE,), (SOUND,)))
@@ -48,7 +56,7 @@ def test_plots_of_what_is_right_wait_folded():
     assert re.search(folded, fine) and not re.search(folded, wrong)
     assert "<svg" in wrong and "<audio" in wrong
     _, bare = page(remark("a", "pass"))
-    assert "<details" not in bare
+    assert 'class="folded"' not in bare
 
 
 @pytest.mark.parametrize("verdict", ["pass", "warn", "fail"])
