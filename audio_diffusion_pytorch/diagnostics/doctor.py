@@ -79,9 +79,9 @@ def examine_start(subject: Subject, *, seed: int = 0, asks_network: bool = True)
     """
     few = subject.of(QUICK_CLIPS)
     if not asks_network:
-        return _examined([data_part(few, seed, QUICK_LIMITS)], subject.about)
+        return _examined([data_part(subject, seed, QUICK_LIMITS)], subject.about)
     parts = [
-        data_part(few, seed, QUICK_LIMITS),
+        data_part(subject, seed, QUICK_LIMITS),
         space_part(few, seed),
         schedule_part(few, seed),
         gain_part(few, seed),

@@ -46,12 +46,11 @@ class LeftOut(NamedTuple):
 def data_part(subject: Subject, seed: int, limits: ScanLimits | None = None) -> Part:
     """Examine the recordings, and the clips on their way into the diffusion."""
     data = subject.train if subject.data is None else subject.data
-    count = len(subject.train.audio) if limits else 32
     return Part(
         "data",
         partial(
-            examine_data, data, model=subject.model, sample_rate=subject.sample_rate,
-            num_clips=min(32, count), limits=limits, seed=seed,
+            examine_data, data, model=subject.model, collate=subject.collate,
+            sample_rate=subject.sample_rate, limits=limits, seed=seed,
         ),
         6.0,
     )  # fmt: skip

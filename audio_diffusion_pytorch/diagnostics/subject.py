@@ -52,6 +52,7 @@ class Subject:
         sample_rate: Hz.
         held_back: Clips never trained on, likewise.
         data: The whole data set, or the folder of recordings; None: `train` is all there is.
+        collate: How items of the data set become a batch in training; None: torch's way.
         collection: Labels and names of all training clips; see `collection_of`.
         loss: As in training.
         sampling: How it makes sounds like given clips; None: `sampling_like(model, loss)`.
@@ -72,6 +73,7 @@ class Subject:
     sample_rate: int
     held_back: Clip | None = None
     data: Dataset[Clip] | str | Path | None = None
+    collate: Callable[[list[Any]], Any] | None = None
     collection: Clip | None = None
     loss: LossFunction = diffusion_loss
     sampling: SamplingLike | None = None
