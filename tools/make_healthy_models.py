@@ -20,7 +20,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "diagnostics")]
 
-from healthy_runs import RUNS, Run  # noqa: E402
+from healthy_runs import LEARNING_RATE, RUNS, Run  # noqa: E402
 
 from audio_diffusion_pytorch.training import TrainConfig, fit  # noqa: E402
 
@@ -33,7 +33,7 @@ def make(run: Run, minutes: float) -> None:
     train, held_back = run.data()
     model.fit_normalizer(train[0, i].audio[None] for i in range(len(train)))
     config = TrainConfig(
-        max_minutes=minutes, batch_size=32, learning_rate=2e-3, precision="fp32",
+        max_minutes=minutes, batch_size=32, learning_rate=LEARNING_RATE, precision="fp32",
         validate_every=500, sample_every=0,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -127,3 +127,10 @@ def train(model: nn.Module, audio: Tensor, steps: int = 60, rate: float = 2e-3) 
         model(audio[chosen][..., first : first + length], generator=generator).backward()
         optimizer.step()
         optimizer.zero_grad()
+
+
+def trained_vocoder(audio: Tensor, level: float = 1.0) -> SmallVocoder:
+    """One that has learnt some sounds; what it is told is `level` times as strong as it should."""
+    model = SmallVocoder(level)
+    train(model, audio)
+    return model

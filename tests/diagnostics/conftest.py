@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -13,15 +16,27 @@ from torch.utils.data import default_collate
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from healthy_runs import LENGTH, RATE, RUNS
+from healthy_runs import LEARNING_RATE, LENGTH, RATE, RUNS, Run
+from planted_learning import last_steps
 from quotes import check_quote
 
 from audio_diffusion_pytorch import DiffusionModel
 from audio_diffusion_pytorch.data import Clip
-from audio_diffusion_pytorch.diagnostics import Finding
+from audio_diffusion_pytorch.diagnostics import (
+    Diagnosis,
+    Finding,
+    Severity,
+    Subject,
+    examine_model,
+    measure_levels,
+)
+from audio_diffusion_pytorch.training import EMA, PowerDecay
+
+Examine = Callable[[Subject, str], Diagnosis]
 
 
-class Healthy(NamedTuple):
+@dataclass(frozen=True)
+class Healthy:
     """A trained model with nothing wrong, and its data."""
 
     name: str
@@ -30,11 +45,11 @@ class Healthy(NamedTuple):
     held_back: Clip
     sample_rate: int
     length: int
+    data: Any  # the data set of the training clips
+    initial: DiffusionModel
 
     def fresh(self) -> DiffusionModel:
         """A copy of the model that a test may break."""
-        import copy
-
         return copy.deepcopy(self.model)
 
     def sample(self, model: DiffusionModel) -> Callable[..., Tensor]:
@@ -48,32 +63,54 @@ class Healthy(NamedTuple):
 
         return make
 
+    @cached_property
+    def subject(self) -> Subject:
+        """Model and clips, for the doctor; `replace` plants a fault."""
+        return Subject(
+            self.model, self.train, self.sample_rate, held_back=self.held_back,
+            learning_rate=LEARNING_RATE,
+        )  # fmt: skip
 
-def _load(index: int) -> Healthy:
-    run = RUNS[index]
+    @cached_property
+    def known(self) -> Subject:
+        """The same with all that a doctor can know of a run, and nothing wrong."""
+        told = self.train.labels.shape[1] > 0
+        subject = replace(
+            self.subject,
+            data=self.data,
+            collection=self.train if told else None,
+            initial=self.initial,
+            against=measure_levels(self.model, self.train, self.held_back),
+        )
+        mean = EMA(self.model, PowerDecay(0.9, 0.0))
+        mean.update(self.model)  # the first update copies
+        return last_steps(subject, mean, rate=LEARNING_RATE / 10)
+
+
+def _load(run: Run) -> Healthy:
     train, held_back = run.data()
     batches = [
         default_collate([data[0, i] for i in range(len(data))]) for data in (train, held_back)
     ]
-    return Healthy(run.name, run.load(), batches[0], batches[1], RATE, LENGTH)
+    return Healthy(run.name, run.load(), *batches, RATE, LENGTH, train, run.build())
 
 
 @pytest.fixture(scope="session")
 def piano() -> Healthy:
     """Piano notes, told by number, behind an MDCT."""
-    return _load(0)
+    return _load(RUNS[0])
 
 
 @pytest.fixture(scope="session")
 def synthetic() -> Healthy:
     """Synthetic sounds, told nothing, behind an MDCT."""
-    return _load(1)
+    return _load(RUNS[1])
 
 
 @pytest.fixture(scope="session")
 def spectrogram() -> Healthy:
     """Piano notes, told by number, behind an STFT."""
-    return _load(2)
+    return _load(RUNS[2])
 
 
 @pytest.fixture(scope="session", params=["piano", "synthetic", "spectrogram"])
@@ -83,7 +120,36 @@ def healthy(request: pytest.FixtureRequest) -> Healthy:
     return found
 
 
+@pytest.fixture(scope="session")
+def examined() -> Examine:
+    """What the doctor says of one group of a subject; asked again, it is not examined again."""
+    known: dict[tuple[int, str], tuple[Subject, Diagnosis]] = {}
+
+    def examine(subject: Subject, group: str) -> Diagnosis:
+        key = id(subject), group
+        if key not in known:
+            known[key] = subject, examine_model(subject, groups=[group])
+        return known[key][1]
+
+    return examine
+
+
 @pytest.fixture
-def said() -> Callable[[str, Finding], None]:
-    """Holds what a check says of a fault against its quote in the docs."""
-    return check_quote
+def caught(request: pytest.FixtureRequest, examined: Examine) -> Callable[..., Finding]:
+    """Have the doctor call a fault by the name of its check, in the words that the docs quote.
+
+    The quote has the name of the test; the same check finds nothing wrong with the `right` one.
+    """
+    fault = request.node.name.removeprefix("test_")
+
+    def catch(
+        group: str, check: str, sick: Subject, right: Subject, verdict: Severity = "wrong"
+    ) -> Finding:
+        found = examined(sick, group).finding(check)
+        assert found.verdict == verdict, found.text
+        fine = examined(right, group).finding(check)
+        assert fine.verdict == "ok", fine.text
+        check_quote(fault, found)
+        return found
+
+    return catch

@@ -22,6 +22,7 @@ from audio_diffusion_pytorch.diffusion import ExponentialSchedule, HalfCircle, S
 ROOT = Path(__file__).resolve().parents[2]
 PIANO = ROOT / "examples" / "data" / "piano_16k"
 RATE, LENGTH = 8000, 4096
+LEARNING_RATE = 2e-3
 NOTE = r"(?P<note>\d{3})_[A-G]s?\d_"
 
 

@@ -30,6 +30,11 @@ def words_of(text: str) -> str:
     return " ".join(NUMBER.sub("#", text).split())
 
 
+def quoted_faults() -> list[str]:
+    """Return the names of all faults that the page quotes, in its order."""
+    return re.findall(r"<!-- said: (\w+) -->", PAGE.read_text(encoding="utf-8"))
+
+
 def check_quote(fault: str, finding: Finding) -> None:
     """Hold the page's quote of a fault against what the check says now."""
     page = PAGE.read_text(encoding="utf-8")
