@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.data.find import find_audio
+
 from .data_health import ScanLimits, check_finite, examine_data, measure_clips
 from .diagnosis import GROUP_TITLES, Diagnosis, Part, examine_parts
 from .doctor_parts import (
@@ -163,8 +165,7 @@ def examine_folder(
     """
     wanted = {"sample_rate": sample_rate, "length": length, "channels": channels}
     examine = partial(examine_data, path, **wanted, seed=seed)  # type: ignore[arg-type]
-    if not Path(path).is_dir():
-        examine()  # refuses, in words of its own
+    find_audio(path)  # refuses in words of its own what is no folder of sounds
     parts = [Part("data", examine, 6.0)]
     return examine_parts(parts, about=str(path), show_progress=show_progress)
 
