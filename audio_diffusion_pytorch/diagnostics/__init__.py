@@ -60,6 +60,7 @@ from .finding import Severity as Severity
 from .finding import faults as faults
 from .finding import findings_text as findings_text
 from .finding import worst as worst
+from .gathering import attempt as attempt
 from .latent_health import ChannelStatistics as ChannelStatistics
 from .latent_health import channel_statistics as channel_statistics
 from .latent_health import check_dead_latents as check_dead_latents
@@ -236,6 +237,7 @@ __all__ = [
     "WeightCounts",
     "align_levels",
     "as_clips",
+    "attempt",
     "called_blocks",
     "cannot_work",
     "channel_statistics",

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from .finding import Finding, Severity, faults, findings_text, worst
+from .gathering import failure, noting_failures
 from .report import Remark, Report, Section, Verdict
 
 _BADGES: dict[Severity, tuple[Verdict, str]] = {
@@ -239,15 +240,14 @@ def examine_parts(
 
 def _examined(part: Part) -> Examined:
     started = time.perf_counter()
-    findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
-    try:
-        findings = tuple(part.examine())
-        notes = () if findings or not part.nothing else (part.nothing,)
-    except Exception as error:  # a check must never hide what the others found
-        words = " ".join(str(error).split()) or "no words"
-        name = part.name or GROUP_TITLES[part.group].lower()
-        notes = (f"{name}: could not be examined ({type(error).__name__}: {words})",)
+    with noting_failures() as failures:
+        try:
+            findings = tuple(part.examine())
+        except Exception as error:  # what every check of the group needs
+            findings = ()
+            failures.append(failure(part.name or GROUP_TITLES[part.group].lower(), error))
+    nothing = not findings and not failures and part.nothing
+    notes = (part.nothing,) if nothing else tuple(failures)
     return Examined(part.group, findings, time.perf_counter() - started, notes)
 
 

@@ -12,6 +12,7 @@ from .conditioning_health.conditions import hear
 from .data_health import ScanLimits, examine_data
 from .diagnosis import Part
 from .finding import Finding
+from .gathering import attempt
 from .latent_health import examine_latents
 from .learning import check_ema, check_recorded_rate, check_weights_moved, examine_learning
 from .possible import examine_losses
@@ -131,13 +132,11 @@ def recorded_part(subject: Subject, seed: int) -> Part:
         if subject.raw is None:
             return findings
         if subject.raw_before is not None:
-            findings.append(check_weights_moved(subject.raw_before, subject.raw))
+            findings += attempt(check_weights_moved, subject.raw_before, subject.raw)
         clips = None if subject.one_level_a_clip else subject.train
-        findings.append(
-            check_ema(
-                subject.raw, subject.model, subject.raw_before, subject.averaged_before,
-                clips=clips, loss=subject.loss, seed=seed,
-            )
+        findings += attempt(
+            check_ema, subject.raw, subject.model, subject.raw_before, subject.averaged_before,
+            clips=clips, loss=subject.loss, seed=seed,
         )  # fmt: skip
         return findings
 
@@ -148,7 +147,7 @@ def _curve(subject: Subject) -> list[Finding]:
     rate, losses = subject.learning_rate, subject.losses
     if rate is None or len(losses) < LEAST_LOSSES:
         return []
-    return [check_recorded_rate(losses, rate)]
+    return attempt(check_recorded_rate, losses, rate)
 
 
 def gain_part(subject: Subject, seed: int) -> Part | LeftOut:
@@ -219,13 +218,13 @@ def examine_sounds(
     if findings[0].verdict != "ok":
         return findings
     findings += [
-        check_sample_silence(sounds, data),
-        check_sample_level(sounds, data),
-        check_sample_clipping(sounds, data),
-        check_sample_dc(sounds, data),
+        *attempt(check_sample_silence, sounds, data),
+        *attempt(check_sample_level, sounds, data),
+        *attempt(check_sample_clipping, sounds, data),
+        *attempt(check_sample_dc, sounds, data),
     ]
     if sample_rate is not None and len(data) >= 4:
-        findings.append(check_sample_spectrum(sounds, data, sample_rate))
-        findings.append(check_sample_variety(sounds, data))
-        findings.append(check_memorisation(sounds, data))
+        findings += attempt(check_sample_spectrum, sounds, data, sample_rate)
+        findings += attempt(check_sample_variety, sounds, data)
+        findings += attempt(check_memorisation, sounds, data)
     return findings

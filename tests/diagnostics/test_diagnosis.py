@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from audio_diffusion_pytorch.diagnostics import Diagnosis, Examined, Finding, Part, examine_parts
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 
 
 def found(check, verdict="ok", **figures):
@@ -47,6 +48,35 @@ class TestExamining:
             "loss against the possible: could not be examined (RuntimeError: two lines)",
             "previous run: could not be examined (RuntimeError: two lines)",
         ]
+
+    def test_a_failing_check_hides_none_of_its_group(self):
+        def check_true_level(shift):
+            return found("level", "wrong", shift=shift)
+
+        def check_broken(word, *, number):
+            raise ValueError(f"{word} {number}")
+
+        def group():
+            return [
+                *attempt(check_broken, "one", number=1),
+                *attempt(check_true_level, 2.0),
+                *attempt(lambda: None),
+                *attempt(lambda: [found("a"), found("b")]),
+                *attempt(check_broken, "two", number=2),
+            ]
+
+        diagnosis = examine_parts([Part("data", group, nothing="nothing at all")])
+        assert [finding.check for finding in diagnosis.findings] == ["level", "a", "b"]
+        assert diagnosis.notes == [
+            "broken: could not be examined (ValueError: one 1)",
+            "broken: could not be examined (ValueError: two 2)",
+        ]
+        with pytest.raises(ValueError, match="one 1"):  # alone it says what it has to say
+            group()
+
+    def test_what_finds_nothing_says_why(self):
+        diagnosis = examine_parts([Part("conditioning", list, nothing="there is no condition")])
+        assert diagnosis.notes == ["there is no condition"]
 
     def test_what_a_user_stops_stays_stopped(self):
         def stopped():

@@ -9,6 +9,7 @@ from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
 from .conditions import Told, hear, leaves
@@ -57,17 +58,17 @@ def examine_conditioning(
             break
     if told is None or not _is_told(told):
         return []
-    findings = [influence_of(told)]
+    findings = attempt(influence_of, told)
     if bool(told.differs.any()):
         findings += _of_network(model, asked, told, initial, sampling, loss, seed)
     if target_signals(told.observed[0]):
-        findings.append(condition_against_target(model, asked, loss=loss, seed=seed))
+        findings += attempt(condition_against_target, model, asked, loss=loss, seed=seed)
     if is_label_like(told.observed[0]):
-        findings.append(condition_leak(model, asked, loss=loss, seed=seed))
+        findings += attempt(condition_leak, model, asked, loss=loss, seed=seed)
     if collection is not None and collection.labels.shape[-1] > 0:
-        findings.append(label_identity(collection))
+        findings += attempt(label_identity, collection)
     if held_back is not None:
-        findings.append(shared_recordings(clips, held_back))
+        findings += attempt(shared_recordings, clips, held_back)
     return findings
 
 
@@ -87,15 +88,17 @@ def _of_network(
     """Return what there is to say where clips are told different things."""
     middle = told.decibels.index(0.0)  # where signal and noise are alike
     alike = told._replace(observed=[told.observed[middle]], decibels=(0.0,))
-    findings = [gain_of(alike)]
+    findings = attempt(gain_of, alike)
     if initial is not None:
         before = _with_space_of(initial, model)
-        findings.append(probe_conditioner_gain(before, clips, initial=True, loss=loss, seed=seed))
+        findings += attempt(
+            probe_conditioner_gain, before, clips, initial=True, loss=loss, seed=seed
+        )
     null = null_of(told.observed[0])
     if null is not None and bool(told.only(null).differs.any()):
-        findings.append(null_finding(told, null))
+        findings += attempt(null_finding, told, null)
     if sampling is not None:
-        findings.append(sampled_finding(model, clips, told, sampling, loss=loss, seed=seed))
+        findings += attempt(sampled_finding, model, clips, told, sampling, loss=loss, seed=seed)
     elif sampling_like(model, loss) is not None:
         with suppress(TypeError, ValueError):  # a model of one's own may be called otherwise
             findings.append(sampled_finding(model, clips, told, loss=loss, seed=seed))

@@ -15,6 +15,7 @@ from audio_diffusion_pytorch.data.errors import AudioFileError
 from audio_diffusion_pytorch.data.folder import AudioFolder
 from audio_diffusion_pytorch.data.report import without_remedy
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.diagnostics.observation import evaluated
 
 from .batches import batch_tensor, check_batch_dependence, check_min_max
@@ -95,12 +96,15 @@ def examine_data(
             return _of_files(scan, wanted, model, num_items=len(data))
         facts = measure_clips(batches.whole, data.sample_rate)
         found = _of_files(scan, wanted, model, facts, batches.total)
-        return found + _of_batches(batches, facts, model, seed)
+        return found + attempt(_preparation, batches, facts, model, seed)
     if sample_rate is None:
         raise ValueError("clips do not tell their sample rate: pass sample_rate= in Hz")
     batches = _batches(data, num_clips, collate)
     facts = measure_clips(batches.whole, sample_rate)
-    return _of_clips(facts, batches.total, model) + _of_batches(batches, facts, model, seed)
+    return [
+        *_of_clips(facts, batches.total, model),
+        *attempt(_preparation, batches, facts, model, seed),
+    ]
 
 
 class _Batches(NamedTuple):
@@ -140,49 +144,52 @@ def _of_files(
 ) -> list[Finding]:
     """What a folder's files say; where there are clips, level and the like are theirs."""
     sounds, heard = scan.sounds, clips or scan.sounds
-    findings = [check_readable(scan)]
+    findings = attempt(check_readable, scan)
     if not sounds:
         return findings
     same = same_sounds(sounds)
     seconds = [info.duration for info in scan.headers.values()]
     return [
         *findings,
-        check_finite([*sounds, *(clips or [])]),
-        check_sample_rates(scan.headers, wanted.sample_rate),
-        check_bandwidth(sounds, wanted.sample_rate),
-        check_channels(scan.headers, wanted.channels),
+        *attempt(check_finite, [*sounds, *(clips or [])]),
+        *attempt(check_sample_rates, scan.headers, wanted.sample_rate),
+        *attempt(check_bandwidth, sounds, wanted.sample_rate),
+        *attempt(check_channels, scan.headers, wanted.channels),
         *_of_stereo(sounds, wanted.channels),
-        check_lengths(seconds, wanted.clip_seconds, wanted.short),
-        check_level(heard, normalizes(model)),
-        check_peak(heard),
-        check_clipping(sounds),
-        check_dc(heard),
-        check_silence(heard),
-        check_duplicates(sounds, scan.fingerprints, same),
-        check_distinct(sounds, num_items or _num_clips(scan, wanted), same),
+        *attempt(check_lengths, seconds, wanted.clip_seconds, wanted.short),
+        *attempt(check_level, heard, normalizes(model)),
+        *attempt(check_peak, heard),
+        *attempt(check_clipping, sounds),
+        *attempt(check_dc, heard),
+        *attempt(check_silence, heard),
+        *attempt(check_duplicates, sounds, scan.fingerprints, same),
+        *attempt(check_distinct, sounds, num_items or _num_clips(scan, wanted), same),
     ]
 
 
 def _of_clips(facts: list[SoundFacts], total: int | None, model: nn.Module | None) -> list[Finding]:
     same = same_sounds(facts)
     return [
-        check_finite(facts),
+        *attempt(check_finite, facts),
         *_of_stereo(facts),
-        check_padding(facts),
-        check_level(facts, normalizes(model)),
-        check_peak(facts),
-        check_clipping(facts),
-        check_dc(facts),
-        check_silence(facts),
-        check_duplicates(facts, same=same),
-        check_distinct(facts, total, same),
+        *attempt(check_padding, facts),
+        *attempt(check_level, facts, normalizes(model)),
+        *attempt(check_peak, facts),
+        *attempt(check_clipping, facts),
+        *attempt(check_dc, facts),
+        *attempt(check_silence, facts),
+        *attempt(check_duplicates, facts, same=same),
+        *attempt(check_distinct, facts, total, same),
     ]
 
 
 def _of_stereo(sounds: Sequence[SoundFacts], channels: int | None = None) -> list[Finding]:
     if all(sound.agreement is None for sound in sounds):
         return []
-    return [check_mono_twice(sounds, channels), check_polarity(sounds, channels)]
+    return [
+        *attempt(check_mono_twice, sounds, channels),
+        *attempt(check_polarity, sounds, channels),
+    ]
 
 
 def _num_clips(scan: FolderScan, wanted: _Wanted) -> int:
@@ -192,13 +199,13 @@ def _num_clips(scan: FolderScan, wanted: _Wanted) -> int:
     return round(clips * scan.num_files / len(scan.headers))
 
 
-def _of_batches(
+def _preparation(
     batches: _Batches, facts: Sequence[SoundFacts], model: nn.Module | None, seed: int
 ) -> list[Finding]:
     """What becomes of clips on their way into the diffusion."""
-    findings = [check_min_max(batches.parts)]
+    findings = attempt(check_min_max, batches.parts)
     if batches.collate and batches.items and len(batches.items) > 1:
-        findings.append(check_batch_dependence(batches.collate, batches.items[:COMPARED], seed))
+        findings += attempt(check_batch_dependence, batches.collate, batches.items[:COMPARED], seed)
     if any(sound.not_finite for sound in facts):
         return findings  # all that follows would be NaN, too, and hide the cause
     audio = torch.cat(batches.parts)

@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.diagnostics.observation import (
     evaluated,
     gaussian_diffusion,
@@ -89,19 +90,18 @@ def examine_latents(
             noisy=bool(again.any()),
             refit=normalizer is not None,
         )
-        found.append(check_encoder_draws(raw, again))
+        found += attempt(check_encoder_draws, raw, again)
         if not bool(raw.any()):  # silence comes back as silence whatever the decoder
             return found
         back = _decoded(autoencoder, None, raw[:CLIPS])
-        found.append(check_round_trip(audio[:CLIPS], back, sample_rate=rate))
-        found.append(
-            check_decoder_robustness(
-                lambda latents: _decoded(autoencoder, normalizer, latents),
-                z,
-                model_error_db=_own_error(model, clips, loss, seed),
-                sample_rate=rate,
-                seed=seed,
-            )
+        found += attempt(check_round_trip, audio[:CLIPS], back, sample_rate=rate)
+        found += attempt(
+            check_decoder_robustness,
+            lambda latents: _decoded(autoencoder, normalizer, latents),
+            z,
+            model_error_db=_own_error(model, clips, loss, seed),
+            sample_rate=rate,
+            seed=seed,
         )
     return found
 
@@ -135,12 +135,12 @@ def examine_code(
         return [values]
     raw = z if raw is None else raw
     return [
-        check_latent_scale(z, expected, refit=refit),
+        *attempt(check_latent_scale, z, expected, refit=refit),
         values,
-        check_dead_latents(raw, noise, silent, noisy=noisy),
-        check_duplicate_latents(raw),
-        check_latent_dimensions(z),
-        check_latent_whiteness(z),
+        *attempt(check_dead_latents, raw, noise, silent, noisy=noisy),
+        *attempt(check_duplicate_latents, raw),
+        *attempt(check_latent_dimensions, z),
+        *attempt(check_latent_whiteness, z),
     ]
 
 

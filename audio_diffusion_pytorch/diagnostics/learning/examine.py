@@ -6,6 +6,7 @@ from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
 from .attention import check_attention
@@ -57,33 +58,30 @@ def examine_learning(
     """
     rate = learning_rate or USUAL_RATE
     findings = [
-        check_batch_norm(model),
-        check_output_range(model, clips, loss=loss, seed=seed),
-        check_noise_level(model, clips, loss=loss, rate=rate, seconds=seconds, seed=seed),
-        check_gradients(model, clips, loss=loss, rate=rate, seconds=seconds, seed=seed),
-        check_dead_channels(model, clips, loss=loss, seed=seed),
+        *attempt(check_batch_norm, model),
+        *attempt(check_output_range, model, clips, loss=loss, seed=seed),
+        *attempt(check_noise_level, model, clips, loss=loss, rate=rate, seconds=seconds, seed=seed),
+        *attempt(check_gradients, model, clips, loss=loss, rate=rate, seconds=seconds, seed=seed),
+        *attempt(check_dead_channels, model, clips, loss=loss, seed=seed),
+        *attempt(check_attention, model, clips, loss=loss, seed=seed),
     ]
-    attention = check_attention(model, clips, loss=loss, seed=seed)
-    findings += [] if attention is None else [attention]
     if learning_rate is not None:
-        findings.append(
-            check_learning_rate(model, clips, rate, loss=loss, seconds=seconds, seed=seed)
+        findings += attempt(
+            check_learning_rate, model, clips, rate, loss=loss, seconds=seconds, seed=seed
         )
     for items in (1, BATCH):
         if items == 1 or len(clips.audio) > 1:
-            findings.append(
-                check_overfit(
-                    model, clips, items=items, rate=rate, seconds=seconds, loss=loss, seed=seed
-                )
-            )
+            findings += attempt(
+                check_overfit, model, clips,
+                items=items, rate=rate, seconds=seconds, loss=loss, seed=seed,
+            )  # fmt: skip
     if weights_before is not None:
-        findings.append(check_weights_moved(weights_before, model))
+        findings += attempt(check_weights_moved, weights_before, model)
     if averaged is not None:
-        findings.append(
-            check_ema(
-                model, averaged, weights_before, averaged_before, clips=clips, loss=loss, seed=seed
-            )
-        )
+        findings += attempt(
+            check_ema, model, averaged, weights_before, averaged_before,
+            clips=clips, loss=loss, seed=seed,
+        )  # fmt: skip
     if held_back is not None:
-        findings.append(check_overfitting(model, clips, held_back, loss=loss, seed=seed))
+        findings += attempt(check_overfitting, model, clips, held_back, loss=loss, seed=seed)
     return findings

@@ -6,6 +6,7 @@ from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
 from .compare import compare_losses
@@ -44,11 +45,11 @@ def examine_losses(
         levels = measure_levels(model, train, held_back, loss=loss, seed=seed)
     judged = train if held_back is None else held_back
     findings = [
-        check_answer_sign(model, judged, loss=loss, levels=levels, seed=seed),
-        trivial_finding(levels.marks, levels.by_heart),
-        check_share(levels, against),
+        *attempt(check_answer_sign, model, judged, loss=loss, levels=levels, seed=seed),
+        *attempt(trivial_finding, levels.marks, levels.by_heart),
+        *attempt(check_share, levels, against),
     ]
     if against is not None:
-        findings.append(check_best(levels, against))
-        findings.append(compare_losses(levels, against, ("this run", "the previous best run")))
+        findings += attempt(check_best, levels, against)
+        findings += attempt(compare_losses, levels, against, ("this run", "the previous best run"))
     return findings

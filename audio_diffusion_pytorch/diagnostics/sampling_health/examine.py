@@ -6,6 +6,7 @@ from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.diagnostics.observation import Sampling
 from audio_diffusion_pytorch.diagnostics.trajectory import examine_trajectory, sample_quietly
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
@@ -60,7 +61,9 @@ def examine_sampling(
     Raises:
         ValueError: The model is of another kind, or sampling does not ask its network.
     """
-    found = examine_trajectory(model, sampling, clips, num_steps=num_steps, loss=loss, seed=seed)
+    found = attempt(
+        examine_trajectory, model, sampling, clips, num_steps=num_steps, loss=loss, seed=seed
+    )
     samples = sample_quietly(model, sampling, num_items, num_steps, seed)
     found.append(check_finite_samples(samples))
     if found[-1].verdict != "ok":
@@ -68,21 +71,21 @@ def examine_sampling(
     data = clips.audio[:MOST_CLIPS].float().cpu()
     unseen = None if held_back is None else held_back.audio.float().cpu()
     found += [
-        check_repeatability(model, sampling, seed=seed),
-        check_sample_silence(samples, data),
-        check_sample_level(samples, data),
-        check_sample_clipping(samples, data),
-        check_sample_dc(samples, data),
+        *attempt(check_repeatability, model, sampling, seed=seed),
+        *attempt(check_sample_silence, samples, data),
+        *attempt(check_sample_level, samples, data),
+        *attempt(check_sample_clipping, samples, data),
+        *attempt(check_sample_dc, samples, data),
     ]
     if len(data) >= 4:
-        found.append(check_sample_spectrum(samples, data, sample_rate, unseen))
+        found += attempt(check_sample_spectrum, samples, data, sample_rate, unseen)
     if len(data) >= 2:
-        found.append(check_sample_variety(samples, data))
-        found.append(check_memorisation(samples, data, unseen))
-        found.append(
-            check_step_sweep(
-                model, sampling, data, sample_rate, num_steps=num_steps, seconds=seconds, seed=seed
-            )
-        )
-    solvers = check_solver_sweep(model, sampling, num_steps=num_steps, seconds=seconds, seed=seed)
-    return found if solvers is None else [*found, solvers]
+        found += attempt(check_sample_variety, samples, data)
+        found += attempt(check_memorisation, samples, data, unseen)
+        found += attempt(
+            check_step_sweep, model, sampling, data, sample_rate,
+            num_steps=num_steps, seconds=seconds, seed=seed,
+        )  # fmt: skip
+    return found + attempt(
+        check_solver_sweep, model, sampling, num_steps=num_steps, seconds=seconds, seed=seed
+    )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.diagnostics.latent_health.clips import few_clips
 from audio_diffusion_pytorch.diagnostics.observation import (
     Observation,
@@ -69,30 +70,31 @@ def examine_schedule(
     seen = None if clips is None else _seen(model, clips, loss, seed)
     std = 1.0 if seen is None else float(seen.clean.float().square().mean().sqrt())
     std = std if std > 0 else 1.0  # silence is said by the checks of data
-    found = [check_terminal_snr(schedule, std)]
+    found = attempt(check_terminal_snr, schedule, std)
     trained = draw_training_times(diffusion, seed)
     times, refused = _grid_times(model, num_steps)
     walk = None if seen is None else _walk(model, seen, sampling, seed)
     if times is not None and _lies_inside(times):
-        found.append(check_first_step(schedule, times, std, parameterization))
-        found.append(check_level_coverage(trained, times[:-1], schedule, std))
+        found += attempt(check_first_step, schedule, times, std, parameterization)
+        found += attempt(check_level_coverage, trained, times[:-1], schedule, std)
     elif walk is not None:
         visited = torch.tensor(walk.times, dtype=torch.float64)
-        found.append(check_level_coverage(trained, visited, schedule, std))
-    found.append(check_batch_levels(trained))
+        found += attempt(check_level_coverage, trained, visited, schedule, std)
+    found += attempt(check_batch_levels, trained)
     if refused:
         found.append(_refused(num_steps, refused))
     elif times is not None:
         asked = len(times) - 1 if _is_list(model) else num_steps
-        found.append(check_sampling_grid(times, schedule, asked, std))
+        found += attempt(check_sampling_grid, times, schedule, asked, std)
     found += _bounds(diffusion, walk, limit, seen)
-    found.append(check_parameterization(parameterization, schedule, seed))
+    found += attempt(check_parameterization, parameterization, schedule, seed)
     if clips is not None:
         few = few_clips(model, clips, TAUGHT_CLIPS)
-        found.append(check_taught_target(model, few, loss=loss, seed=seed))
+        found += attempt(check_taught_target, model, few, loss=loss, seed=seed)
     if walk is not None:
         steps = _walked_steps(model)
-        found += [check_levels_visited(walk, steps), check_perfect_network(walk)]
+        found += attempt(check_levels_visited, walk, steps)
+        found += attempt(check_perfect_network, walk)
     return found
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.diagnostics.observation import Sampling
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
@@ -52,10 +53,10 @@ def examine_trajectory(
     times = reference_times(made)
     reference = real_reference(model, some_clips(clips, CLIPS), times, loss=loss, seed=seed)
     return [
-        check_told_levels(made),
-        check_clamped_state(made, reference.clean),
-        check_trajectory(made, reference),
-        check_guesses(made, reference),
+        *attempt(check_told_levels, made),
+        *attempt(check_clamped_state, made, reference.clean),
+        *attempt(check_trajectory, made, reference),
+        *attempt(check_guesses, made, reference),
     ]
 
 
