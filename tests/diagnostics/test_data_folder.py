@@ -229,7 +229,7 @@ def test_a_look_is_bounded_and_says_how_far_it_went(tmp_path):
     assert (scan.num_files, len(scan.headers), scan.heard_files) == (30, 20, 10)
     assert scan.heard_seconds == pytest.approx(5.0)
     message = check_readable(scan).message
-    assert "20 of 30 files looked at" in message and "5 s of 10 heard" in message
+    assert "20 of 30 files looked at" in message and "5 s out of 10 of them heard" in message
     hasty = scan_folder(tmp_path, limits=ScanLimits(seconds=0.0))
     assert (
         hasty.stopped and check_readable(hasty).figures["stopped because the time was up"] == "yes"

@@ -597,8 +597,8 @@ class TestExamine:
     def test_what_is_lacking_is_left_out(self):
         checks = [f.check for f in examine_learning(model(), clips(1), seconds=0.5)]
         assert checks == [
-            "batch norm", "output range", "noise level told", "gradients", "dead channels",
-            "one-clip overfit",
+            "batch norm", "output range", "finite numbers", "noise level told", "gradients",
+            "dead channels", "one-clip overfit",
         ]  # fmt: skip
 
     def test_all_there_is_and_nothing_left_behind(self):
@@ -610,7 +610,7 @@ class TestExamine:
             averaged=copy.deepcopy(examined), weights_before=earlier,
             averaged_before=earlier, seconds=0.5,
         )  # fmt: skip
-        assert [f.check for f in found][5:] == [
+        assert [f.check for f in found][6:] == [
             "attention", "learning rate", "one-clip overfit", "one-batch overfit",
             "weights that never moved", "EMA", "overfitting",
         ]  # fmt: skip

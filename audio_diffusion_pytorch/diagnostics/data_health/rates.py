@@ -34,8 +34,8 @@ def check_readable(scan: FolderScan) -> Finding:
         "stopped because the time was up": "yes" if scan.stopped else "no",
     }
     message = (
-        f"{out_of(looked, scan.num_files, 'file')} looked at, {scan.heard_seconds:.0f} s of "
-        f"{scan.heard_files} heard, {len(bad)} cannot be read, right is 0"
+        f"{out_of(looked, scan.num_files, 'file')} looked at, {scan.heard_seconds:.0f} s "
+        f"out of {scan.heard_files} of them heard, {len(bad)} cannot be read, right is 0"
     )
     if not bad:
         return Finding(READABLE, "ok", message, figures=figures)

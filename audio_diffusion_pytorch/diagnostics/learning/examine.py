@@ -7,6 +7,7 @@ from torch import nn
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diagnostics.gathering import attempt
+from audio_diffusion_pytorch.diagnostics.numerics import check_numerics
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
 from .attention import check_attention
@@ -17,10 +18,11 @@ from .output import check_output_range
 from .overfit import check_overfit
 from .overfitting import check_overfitting
 from .rates import check_learning_rate
+from .trial import choose_clips
 from .weights import Weights, check_ema, check_weights_moved
 
 BATCH = 8
-"""Clips of the one-batch overfit."""
+"""Clips of the one-batch overfit, and of the step whose numbers are watched."""
 
 USUAL_RATE = 1e-3
 """Learning rate of the checks that train where none is known."""
@@ -60,6 +62,7 @@ def examine_learning(
     findings = [
         *attempt(check_batch_norm, model),
         *attempt(check_output_range, model, clips, loss=loss, seed=seed),
+        *attempt(check_numerics, model, choose_clips(clips, BATCH), loss=loss, seed=seed),
         *attempt(check_noise_level, model, clips, loss=loss, rate=rate, seconds=seconds, seed=seed),
         *attempt(check_gradients, model, clips, loss=loss, rate=rate, seconds=seconds, seed=seed),
         *attempt(check_dead_channels, model, clips, loss=loss, seed=seed),

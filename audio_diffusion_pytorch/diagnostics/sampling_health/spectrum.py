@@ -131,7 +131,8 @@ def check_step_sweep(
         if count in PLAYED:
             note = f"{made[count]:.1f} dB from the data"
             sounds.append(Sound(f"{count} steps", audio[0], sample_rate, note, "over steps"))
-    return _judge_sweep(made, levels, tuple(sounds), num_steps, stopped)
+    usual = spectral_distance(_even(data, num_items), data, sample_rate)
+    return _judge_sweep(made, levels, tuple(sounds), num_steps, stopped, usual)
 
 
 def _judge_sweep(
@@ -140,6 +141,7 @@ def _judge_sweep(
     sounds: tuple[Sound, ...],
     num_steps: int,
     stopped: str,
+    usual: float,
 ) -> Finding:
     most, best = max(made), min(made, key=made.__getitem__)
     enough = min(n for n in made if all(made[m] <= SETTLED * made[most] for m in made if m >= n))
@@ -149,6 +151,7 @@ def _judge_sweep(
         **{f"distance at {n} steps, dB": value for n, value in made.items()},
         **{f"level at {n} steps, dBFS": value for n, value in levels.items()},
         "steps that are enough": float(enough),
+        "distance of as many real sounds, dB": usual,
     }
     if stopped:
         figures["left out"] = stopped.removeprefix(", ")
@@ -161,8 +164,8 @@ def _judge_sweep(
     remedy = ""
     message = (
         f"from {enough} steps on more of them change little: the samples' spectrum is "
-        f"{made[enough]:.1f} dB from the data at {enough} steps and {made[most]:.1f} dB at {most}"
-        f"{stopped}"
+        f"{made[enough]:.1f} dB from the data at {enough} steps and {made[most]:.1f} dB at {most}, "
+        f"as few real sounds are {usual:.1f} dB{stopped}"
     )
     if worse > WORSE and most != best:
         verdict = "wrong" if worse > WORSE_WRONG else "suspicious"
