@@ -50,8 +50,7 @@ class LabelledConfig(Config):
 
 def main() -> None:
     """Train, then write sounds and a report to the run folder."""
-    arguments = parse_recipe(__doc__, LabelledConfig)
-    config = arguments.config
+    config = (arguments := parse_recipe(__doc__, LabelledConfig)).config
     if config.data.labels is None:
         raise ValueError("a class-conditional model needs labels: set data.labels to a pattern")
     data, held_back = open_data(config.data, config.train.seed)
