@@ -66,10 +66,7 @@ class Healthy:
     @cached_property
     def subject(self) -> Subject:
         """Model and clips, for the doctor; `replace` plants a fault."""
-        return Subject(
-            self.model, self.train, self.sample_rate, held_back=self.held_back,
-            learning_rate=LEARNING_RATE,
-        )  # fmt: skip
+        return Subject(self.model, self.train, self.sample_rate, held_back=self.held_back)
 
     @cached_property
     def known(self) -> Subject:
@@ -80,6 +77,7 @@ class Healthy:
             data=self.data,
             collection=self.train if told else None,
             initial=self.initial,
+            learning_rate=LEARNING_RATE,
             against=measure_levels(self.model, self.train, self.held_back),
         )
         mean = EMA(self.model, PowerDecay(0.9, 0.0))
@@ -139,13 +137,19 @@ def caught(request: pytest.FixtureRequest, examined: Examine) -> Callable[..., F
     """Have the doctor call a fault by the name of its check, in the words that the docs quote.
 
     The quote has the name of the test; the same check finds nothing wrong with the `right` one.
+    `sick` is a subject, or what a group of checks has said already.
     """
     fault = request.node.name.removeprefix("test_")
 
     def catch(
-        group: str, check: str, sick: Subject, right: Subject, verdict: Severity = "wrong"
+        group: str,
+        check: str,
+        sick: Subject | list[Finding],
+        right: Subject,
+        verdict: Severity = "wrong",
     ) -> Finding:
-        found = examined(sick, group).finding(check)
+        said = sick if isinstance(sick, list) else examined(sick, group).findings
+        found = next(finding for finding in said if finding.check == check)
         assert found.verdict == verdict, found.text
         fine = examined(right, group).finding(check)
         assert fine.verdict == "ok", fine.text

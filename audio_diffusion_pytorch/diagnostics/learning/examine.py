@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from torch import nn
 
 from audio_diffusion_pytorch.data.clip import Clip
@@ -47,7 +49,8 @@ def examine_learning(
         model: The model with its raw weights, or with averaged ones; left as it is.
         clips: Batched training clips.
         held_back: Clips that it was not trained on.
-        learning_rate: Of the run; None leaves out the check of it.
+        learning_rate: Of the run; None leaves out the check of it. Where it is wrong, the overfits
+            are tried at the best rate found: they judge the network, not its rate.
         averaged: The running mean of the weights.
         weights_before: The raw weights at an earlier step.
         averaged_before: The mean at that step.
@@ -72,6 +75,7 @@ def examine_learning(
         findings += attempt(
             check_learning_rate, model, clips, rate, loss=loss, seconds=seconds, seed=seed
         )
+        rate = _rate_that_works(findings[-1], rate)
     for items in (1, BATCH):
         if items == 1 or len(clips.audio) > 1:
             findings += attempt(
@@ -88,3 +92,10 @@ def examine_learning(
     if held_back is not None:
         findings += attempt(check_overfitting, model, clips, held_back, loss=loss, seed=seed)
     return findings
+
+
+def _rate_that_works(judged: Finding, rate: float) -> float:
+    """Return the best rate that was tried where the asked one is wrong, else the asked one."""
+    best = judged.figures.get("best learning rate tried")
+    found = judged.check == "learning rate" and judged.verdict == "wrong"
+    return best if found and isinstance(best, float) and isfinite(best) else rate
