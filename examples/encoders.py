@@ -11,6 +11,10 @@ from audio_diffusion_pytorch.metrics import log_spectrogram
 class SpectrumEncoder(EncoderBase):
     """The log spectrum of each frame and its neighbours, squeezed to a few numbers in -1..1.
 
+    The bins and the numbers are brought to mean 0 and deviation 1 over the batch, by running means
+    after training. Otherwise all bins, being positive, push every number the same way: in some ten
+    steps the tanh is saturated, all sounds have the same code, and the encoder learns no more.
+
     Shapes: audio `(b, in_channels, t)` -> latents `(b, out_channels, t / hop)`.
 
     Args:
@@ -32,13 +36,15 @@ class SpectrumEncoder(EncoderBase):
         super().__init__()
         self.downsample_factor, self.out_channels = hop, out_channels
         self.floor_db = floor_db
+        features = in_channels * (hop + 1)
         self.layers = nn.Sequential(
-            nn.Conv1d(in_channels * (hop + 1), width, 3, padding=1),
+            nn.BatchNorm1d(features, affine=False),
+            nn.Conv1d(features, width, 3, padding=1),
             nn.SiLU(),
             nn.Conv1d(width, width, 3, padding=1),
             nn.SiLU(),
-            nn.Conv1d(width, out_channels, 1),
-            nn.Tanh(),
+            nn.Conv1d(width, out_channels, 1, bias=False),
+            nn.BatchNorm1d(out_channels, affine=False),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,4 +52,4 @@ class SpectrumEncoder(EncoderBase):
         hop = self.downsample_factor
         levels = log_spectrogram(x.flatten(0, 1), 2 * hop, hop, self.floor_db)
         levels = levels.reshape(len(x), -1, *levels.shape[-2:]).transpose(-1, -2).flatten(1, 2)
-        return self.layers(1 - levels / self.floor_db)
+        return (self.layers(1 - levels / self.floor_db) / 2).tanh()  # halved: where tanh is steep
