@@ -139,7 +139,7 @@ class Upkeep:
         complete = reason in ("finished", "time limit")
         if complete:
             self._save_snapshot()
-        best = complete and self.validated_step != state.step and self._validate()
+        best = complete and self.validated_step != state.step and self._validate(last=True)
         if best or self.saved_step != state.step:
             self._save(best)
         self.processes.barrier()
@@ -219,8 +219,12 @@ class Upkeep:
             for logger in self.loggers:
                 logger.scalars(self.state.step, values)
 
-    def _validate(self) -> bool:
-        """Log the validation losses; returns whether the averaged weights are the best so far."""
+    def _validate(self, last: bool = False) -> bool:
+        """Log the validation losses; returns whether the averaged weights are the best so far.
+
+        Args:
+            last: Whether the training is over: then the table of levels is made however long.
+        """
         if self.validation is None:
             return False
         state = self.state
@@ -240,20 +244,21 @@ class Upkeep:
             zero = {f"zero_predictor/{name}": value for name, value in self.zero_predictor.items()}
             values.update(zero)
             beside += f" (a network that answers zero: {zero['zero_predictor/loss']:.4f})"
-        levels = self.levels = self._measure_levels()
+        levels = self.levels = None if slow and not last else self._measure_levels()
         if levels is not None:
             values.update(level_scalars(levels))
             beside += f", {level_words(levels)}"
         self.validated_step = state.step
         self._scalars(values)
         self.progress.note(f"step {state.step}: validation loss {mean['loss']:.4f}{beside}")
-        if not mean["loss"] < state.best_loss:
-            return False
-        state.best_loss, state.best_step = mean["loss"], state.step
-        if levels is not None and self.processes.is_main:
+        best = mean["loss"] < state.best_loss
+        table = self.folder / LEVELS_NAME
+        if levels is not None and self.processes.is_main and (best or not table.is_file()):
             self.folder.mkdir(parents=True, exist_ok=True)  # the first checkpoint is yet to come
-            write_levels(self.folder / LEVELS_NAME, levels)
-        return True
+            write_levels(table, levels)
+        if best:
+            state.best_loss, state.best_step = mean["loss"], state.step
+        return best
 
     def _measure_levels(self) -> Levels | None:
         """The table of the averaged weights; says once if there is to be one and cannot be."""
