@@ -87,7 +87,7 @@ class Diagnosis:
 
     @property
     def faults(self) -> list[Finding]:
-        """The findings that are not ok, the worst first."""
+        """The findings that are not ok: the worst first, causes before their consequences."""
         return faults(self.findings)
 
     @property
@@ -134,7 +134,7 @@ class Diagnosis:
         return f"{made}: {' and '.join(words)}, first of all {self.first().check}"
 
     def first(self) -> Finding:
-        """Return the finding to mend first: the earliest of the worst.
+        """Return the finding to mend first: of the worst the earliest that is no mere consequence.
 
         Raises:
             IndexError: There are no findings.

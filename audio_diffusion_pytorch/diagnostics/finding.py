@@ -31,6 +31,7 @@ class Finding:
         figures: Every number behind the message, by name; plain numbers and words.
         curves: What a report draws.
         sounds: What a report plays.
+        symptom: A consequence: something else causes it, and stands before it where it was found.
     """
 
     check: str
@@ -40,6 +41,7 @@ class Finding:
     figures: Mapping[str, float | str] = field(default_factory=dict)
     curves: tuple[CurvePlot, ...] = ()
     sounds: tuple[Sound, ...] = ()
+    symptom: bool = False
 
     def __post_init__(self) -> None:
         """Hold every check to its promise.
@@ -64,13 +66,14 @@ class Finding:
         return MetricRow(self.check, self.message, self.remedy, _VERDICTS[self.verdict])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return check, verdict, message, remedy and figures as JSON values."""
+        """Return all but curves and sounds as JSON values."""
         return {
             "check": self.check,
             "verdict": self.verdict,
             "message": self.message,
             "remedy": self.remedy,
             "figures": dict(self.figures),
+            "symptom": self.symptom,
         }
 
 
@@ -81,9 +84,9 @@ def worst(findings: Iterable[Finding]) -> Severity:
 
 
 def faults(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that are not ok, the worst first."""
+    """Return the findings that are not ok: the worst first, causes before their consequences."""
     listed = [finding for finding in findings if finding.verdict != "ok"]
-    return sorted(listed, key=lambda finding: -SEVERITIES.index(finding.verdict))
+    return sorted(listed, key=lambda found: (-SEVERITIES.index(found.verdict), found.symptom))
 
 
 def findings_text(findings: Sequence[Finding]) -> str:

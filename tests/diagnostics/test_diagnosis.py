@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,23 @@ class TestWhatIsSaid:
         ]  # fmt: skip
         sentence = "4 checks: 2 wrong and 1 suspicious, first of all terminal SNR"
         assert diagnosis.sentence() == sentence and diagnosis.text().endswith(sentence)
+
+    def test_causes_stand_before_their_consequences(self):
+        def consequence(check, verdict):
+            return replace(found(check, verdict), symptom=True)
+
+        losses = [consequence("trivial loss", "wrong"), consequence("comparison", "suspicious")]
+        causes = [found("gain", "suspicious"), found("output range", "wrong")]
+        diagnosis = examine_parts([part("losses", *losses), part("learning", *causes)])
+        assert diagnosis.sentence().endswith("first of all output range")
+        assert [finding.check for finding in diagnosis.faults] == [
+            "output range", "trivial loss", "gain", "comparison",
+        ]  # fmt: skip
+        to_mend = diagnosis.report().sections[0].remarks
+        assert to_mend[0].row.name == "output range"
+        plain = diagnosis.to_dict()["groups"]
+        assert plain["losses"]["findings"][0]["symptom"] is True
+        assert plain["learning"]["findings"][0]["symptom"] is False
 
     def test_the_text_has_every_group_and_line(self, diagnosis):
         lines = diagnosis.text().splitlines()

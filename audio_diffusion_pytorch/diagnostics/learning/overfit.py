@@ -126,7 +126,7 @@ def check_overfit(
         "loss at the start": trial.start,
         "loss at the end": trial.end,
     }
-    return Finding(name, verdict, message, remedy, figures, (curve,))
+    return Finding(name, verdict, message, remedy, figures, (curve,), symptom=True)
 
 
 def overfit_finding(

@@ -87,4 +87,5 @@ def check_overfitting(
                 y_label="share",
             ),
         ),
+        symptom=True,
     )

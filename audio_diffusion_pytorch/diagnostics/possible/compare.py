@@ -62,7 +62,9 @@ def compare_losses(
         f"{marks}: {shares}, so {verdict}"
     )
     remedy = "compare the shares of the possible (validation/share_explained), never these losses"
-    return Finding("comparison of losses", "suspicious", message, remedy, figures, curves)
+    return Finding(
+        "comparison of losses", "suspicious", message, remedy, figures, curves, symptom=True
+    )
 
 
 def _reason(low: Levels, high: Levels) -> str:

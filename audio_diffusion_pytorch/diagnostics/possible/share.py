@@ -71,8 +71,9 @@ def check_share(levels: Levels, best: Levels | None = None) -> Finding:
             f"error of knowing the loudness at {level:g} dB": levels.loudness[place],
         }
     return Finding(
-        "share of the possible", verdict, known, remedy, figures, (level_curves(levels, best),)
-    )
+        "share of the possible", verdict, known, remedy, figures, (level_curves(levels, best),),
+        symptom=True,
+    )  # fmt: skip
 
 
 def check_best(levels: Levels, best: Levels, name: str = "the previous best run") -> Finding:
@@ -101,7 +102,7 @@ def check_best(levels: Levels, best: Levels, name: str = "the previous best run"
     behind = 10 * math.log10(max(worst[1], 1e-12) / max(worst[2], 1e-12))
     message += f"; furthest behind at {worst[0]:g} dB, by {behind:.1f} dB"
     remedy = "train longer, or go back to the settings of that run (its config.yaml)"
-    return Finding("previous best run", "suspicious", message, remedy, figures)
+    return Finding("previous best run", "suspicious", message, remedy, figures, symptom=True)
 
 
 def level_curves(levels: Levels, best: Levels | None = None) -> CurvePlot:

@@ -105,4 +105,4 @@ def trivial_finding(marks: LossMarks, by_heart: bool = False) -> Finding:
         "loss of answering zero": zero,
         "loss of knowing only the loudness": known,
     }
-    return Finding("trivial loss", verdict, message, remedy, figures)
+    return Finding("trivial loss", verdict, message, remedy, figures, symptom=True)

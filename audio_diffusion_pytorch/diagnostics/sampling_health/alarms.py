@@ -35,7 +35,7 @@ def check_finite_samples(samples: Tensor) -> Finding:
         "look for the module that made it with train.debug_numerics=true, and sample in float32; "
         "with epsilon prediction start below time 1, where its guesses have no bound"
     )
-    return Finding("finite samples", "wrong", message, remedy, figures)
+    return Finding("finite samples", "wrong", message, remedy, figures, symptom=True)
 
 
 def check_sample_level(samples: Tensor, data: Tensor) -> Finding:
@@ -75,7 +75,7 @@ def check_sample_level(samples: Tensor, data: Tensor) -> Finding:
             "the training clips (model.fit_normalizer), set guidance back to 1, and see the checks "
             "of the trajectory"
         )
-    return Finding("level of the samples", verdict, message, remedy, figures)
+    return Finding("level of the samples", verdict, message, remedy, figures, symptom=True)
 
 
 def check_sample_silence(samples: Tensor, data: Tensor) -> Finding:
@@ -106,7 +106,7 @@ def check_sample_silence(samples: Tensor, data: Tensor) -> Finding:
             "a network that guesses the mean of all sounds makes silence: see whether it learnt "
             "anything (loss against the possible), then latents, schedule and sampler in this order"
         )
-    return Finding("silent samples", verdict, message, remedy, figures)
+    return Finding("silent samples", verdict, message, remedy, figures, symptom=True)
 
 
 def check_sample_clipping(samples: Tensor, data: Tensor) -> Finding:
@@ -139,7 +139,7 @@ def check_sample_clipping(samples: Tensor, data: Tensor) -> Finding:
             "lower the guidance scale, take more steps, or train on data with headroom "
             "(data.normalize=peak); a limiter when saving only hides it"
         )
-    return Finding("clipped samples", verdict, message, remedy, figures)
+    return Finding("clipped samples", verdict, message, remedy, figures, symptom=True)
 
 
 def check_sample_dc(samples: Tensor, data: Tensor) -> Finding:
@@ -168,7 +168,7 @@ def check_sample_dc(samples: Tensor, data: Tensor) -> Finding:
             "take the mean from the training clips, fit the normalizer anew, and use no output "
             "that cannot go below 0 (sigmoid, ReLU)"
         )
-    return Finding("DC of the samples", verdict, message, remedy, figures)
+    return Finding("DC of the samples", verdict, message, remedy, figures, symptom=True)
 
 
 def _silence(data: Tensor) -> float:

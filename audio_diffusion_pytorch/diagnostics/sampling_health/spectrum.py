@@ -86,7 +86,7 @@ def check_sample_spectrum(
             "the samples are another kind of sound than the data: if the checks of losses are ok, "
             "the sampler is at fault, else train longer or repair what they name"
         )
-    return Finding("spectrum of the samples", verdict, message, remedy, figures)
+    return Finding("spectrum of the samples", verdict, message, remedy, figures, symptom=True)
 
 
 def check_step_sweep(
@@ -185,13 +185,14 @@ def _judge_sweep(
             f"data there and {made[most]:.1f} dB at {most} steps{stopped}"
         )
         remedy = f"set sample.steps={enough}, or use a solver of higher order such as UniPC()"
-    return Finding("step sweep", verdict, message, remedy, figures, (curve,), sounds)
+    return Finding("step sweep", verdict, message, remedy, figures, (curve,), sounds, symptom=True)
 
 
 def _not_finite(count: int) -> Finding:
     message = f"samples at {count} steps hold NaN or infinity, right is none"
     remedy = "see the check of the trajectory for the network call at which the state leaves"
-    return Finding("step sweep", "wrong", message, remedy, {"steps": float(count)})
+    figures = {"steps": float(count)}
+    return Finding("step sweep", "wrong", message, remedy, figures, symptom=True)
 
 
 def _even(audio: Tensor, count: int) -> Tensor:

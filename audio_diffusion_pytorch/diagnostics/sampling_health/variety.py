@@ -52,7 +52,7 @@ def check_sample_variety(samples: Tensor, data: Tensor) -> Finding:
             "sample with guidance 1 and from different noise; if samples stay alike, the data set "
             "may hold one sound many times, or the network does not look at its input"
         )
-    return Finding("variety of the samples", verdict, message, remedy, figures)
+    return Finding("variety of the samples", verdict, message, remedy, figures, symptom=True)
 
 
 def check_memorisation(samples: Tensor, train: Tensor, held_back: Tensor | None = None) -> Finding:
@@ -99,7 +99,7 @@ def check_memorisation(samples: Tensor, train: Tensor, held_back: Tensor | None 
             "where the validation loss is lowest, or be content if that is what you wanted"
         )
     verdict: Severity = "suspicious" if suspicious else "ok"
-    return Finding("memorised samples", verdict, message, remedy, figures)
+    return Finding("memorised samples", verdict, message, remedy, figures, symptom=True)
 
 
 def mean_distance(audio: Tensor) -> float:
