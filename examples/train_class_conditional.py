@@ -61,19 +61,12 @@ def main() -> None:
     asked = torch.stack([data[i * len(data) // count].labels for i in range(count)])
     with open_session(arguments) as session:
         session.fit(
-            model,
-            data,
-            held_back,
+            model, data, held_back, sampling=sampling,
             make=lambda averaged, generator: averaged.generate(
-                count,
-                config.data.length,
-                config.sample.steps,
-                generator=generator,
-                labels=asked.to(generator.device),
-                **sampling._asdict(),
+                count, config.data.length, config.sample.steps, generator=generator,
+                labels=asked.to(generator.device), **sampling._asdict(),
             ),
-            sampling=sampling,
-        )
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ from .trajectory import sample_quietly
 
 SAMPLES = 16
 UNTOLD = "left out: the network is told nothing but the noise level, or all clips the same"
-LEAST_LOSSES = 8
-"""Fewer rows of a curve do not judge a learning rate."""
+LEAST_LOSSES = 24
+"""Fewer rows of a curve do not judge a learning rate: they differ by chance."""
 
 
 class LeftOut(NamedTuple):

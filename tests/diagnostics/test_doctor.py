@@ -69,7 +69,7 @@ def whole(piano):
         raw_before=before,
         averaged_before=before,
         learning_rate=2e-3,
-        losses=[1.0 - 0.04 * step for step in range(12)],
+        losses=[1.0 - 0.02 * step for step in range(24)],
     )
     return subject, examine_model(subject, seed=1)
 

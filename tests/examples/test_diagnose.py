@@ -52,7 +52,7 @@ def answers(run_many, tmp_path_factory, small):
     for number in range(20):
         tone = 0.1 * np.sin(np.arange(8000) * (0.1 + 0.01 * number)) + 0.3
         soundfile.write(work / "dc" / f"{number}.wav", tone, 8000)
-    train = ["train.max_steps=12", "train.log_every=1", "train.validation_items=2",
+    train = ["train.max_steps=24", "train.log_every=1", "train.validation_items=2",
              "train.precision=fp32", "train.diagnose=off"]  # fmt: skip
     cases = [
         (f"train {recipe}", f"train_{recipe}.py", [*small, *train, *more])
