@@ -34,6 +34,7 @@ from audio_diffusion_pytorch.diagnostics.possible.measure import (
     clean_signals,
     linear_denoiser,
     some_clips,
+    training_times,
 )
 from audio_diffusion_pytorch.diagnostics.possible.trivial import trivial_finding
 from audio_diffusion_pytorch.diffusion import (
@@ -45,10 +46,12 @@ from audio_diffusion_pytorch.diffusion import (
     FlowPrediction,
     GaussianDiffusion,
     HalfCircle,
+    KDiffusion,
     LinearBeta,
     LogitNormal,
     StraightPath,
     VDiffusion,
+    VKDiffusion,
     VPrediction,
 )
 from audio_diffusion_pytorch.models.clip_loss import diffusion_loss
@@ -352,6 +355,8 @@ def test_clips_known_by_heart_are_not_called_nothing_learnt():
     assert trained.by_heart and not table(0.3, train_share=0.61).by_heart
     assert not table(0.3).by_heart
     assert not table(-0.2, train_share=-0.11).by_heart
+    assert not table(-0.35, train_share=-0.12).by_heart  # neither is known
+    assert not table(0.02, train_share=0.2).by_heart
     found = check_share(trained)
     assert (found.verdict, "by heart" in found.message) == ("suspicious", True)
     assert "explains 3 % of what is possible, 61 % on training clips" in found.message
@@ -441,7 +446,30 @@ def test_losses_of_the_diary_are_the_white_noise_floor(steps, loss, floor, verdi
     assert known == pytest.approx(floor, rel=0.03)
     assert finding.figures["loss of answering zero"] == pytest.approx(0.798, abs=1e-3)
     if verdict == "wrong":
-        assert "the noise level and nothing of the data" in finding.message
+        assert "the white-noise floor" in finding.message
+
+
+def test_a_loss_between_two_marks_is_neither():
+    between = trivial_finding(LossMarks("mse", 0.208, 1.0, 0.13))
+    assert between.verdict == "wrong" and "0.208 is 1.6 times 0.13" in between.message
+    assert "floor" not in between.message and "root mean square of 1" in between.remedy
+    assert "answers zero" in trivial_finding(LossMarks("mse", 0.952, 1.0, 0.13)).message
+
+
+@pytest.mark.parametrize("objective", [KDiffusion, VKDiffusion])
+def test_objectives_that_draw_sigmas_are_measured_at_their_times(objective):
+    model = Model(objective(Recites(VPrediction(), HalfCircle(), None)))
+    drawn = training_times(model.diffusion, 512)
+    assert 0 <= float(drawn.min()) < float(drawn.max()) <= 1
+    sigmas = model.diffusion.t_to_sigma(drawn).log()
+    if objective is KDiffusion:  # log-normal, -1.2 and 1.2
+        assert float(sigmas.mean()) == pytest.approx(-1.2, abs=0.1)
+        assert float(sigmas.std()) == pytest.approx(1.2, abs=0.1)
+    found = examine_losses(model, white())
+    assert [finding.check for finding in found] == [
+        "sign of the answer", "trivial loss", "share of the possible",
+    ]  # fmt: skip
+    assert measure_levels(model, white()).decibels == DECIBELS
 
 
 def test_floors_of_data_of_another_loudness():
@@ -546,6 +574,33 @@ def test_why_a_loss_is_lower(ours, theirs, words):
     assert finding.message.endswith("so neither is better")
     turned = compare_losses(theirs, ours, ("the other run", "this run"))
     assert turned.message == finding.message
+
+
+def test_a_run_beside_itself_on_other_clips_is_no_fault():
+    run = lossy(0.2, 0.2)
+    for other in (run, table(0.2, marks=LossMarks("mse", 0.23, 1.0, 0.23))):
+        found = compare_losses(run, other)
+        assert found.verdict == "ok"
+        assert ("are the same" if other is run else "neither is better") in found.message
+        assert check_best(run, other).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"space": "32 channels in time"}, "32 channels in time in place of 1 channel in time"),
+        ({"space": "1 channel in time", "variance": 100.0}, "a mean square of 100 in place of 1"),
+    ],
+)
+def test_another_space_is_named(changes, words):
+    run = lossy(0.2, 0.6, space="1 channel in time")
+    other = lossy(0.5, 0.2, **changes)
+    found = compare_losses(run, other)
+    assert found.verdict == "suspicious" and f"of another space ({words})" in found.message
+    assert found.message.endswith("these shares are of different things")
+    best = check_best(run, other)
+    assert best.verdict == "ok" and "another space" in best.message
+    assert measure_levels(recites(VPrediction()), same()).space == "1 channel in time"
 
 
 def test_which_run_is_better():

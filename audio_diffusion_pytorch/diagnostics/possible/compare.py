@@ -6,10 +6,13 @@ from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 
 from .levels import Levels
-from .share import NO_WORSE, common, percent
+from .share import NO_WORSE, common, other_space, percent
 
 SAME_LOSS = 0.03
 """Losses nearer than this, as a share of the higher, are equal: other noise does as much."""
+
+SAME_MARK = 0.1
+"""Marks of knowing the loudness nearer than this are those of other clips of one collection."""
 
 
 def compare_losses(
@@ -46,20 +49,26 @@ def compare_losses(
         f"at the same noise levels {low_name} explains {percent(low.share)} of what is possible, "
         f"{high_name} {percent(high.share)}"
     )
-    if not lower or ahead > NO_WORSE:
+    reason, space = _reason(low, high), other_space(low, high)
+    better = ahead > NO_WORSE and not space  # shares in two spaces are of different things
+    if not lower or better or not (reason or ahead < -NO_WORSE):
         losses = (
             f"the loss {low.marks.loss:.3g} of {low_name} is lower than {high.marks.loss:.3g} of "
             f"{high_name}, and it is the better one"
+            if lower and better
+            else f"the losses {low.marks.loss:.3g} and {high.marks.loss:.3g} differ by the clips "
+            "they are measured on, and neither is better"
             if lower
             else f"the losses {low.marks.loss:.3g} and {high.marks.loss:.3g} are the same"
         )
         return Finding("comparison of losses", "ok", f"{losses}: {shares}", "", figures, curves)
     verdict = f"{high_name} is the better one" if ahead < -NO_WORSE else "neither is better"
+    verdict = "these shares are of different things" if space else verdict
     marks = f"{low.marks.loudness:.3g} in place of {high.marks.loudness:.3g}"
     message = (
         f"the loss {low.marks.loss:.3g} of {low_name} is lower than {high.marks.loss:.3g} of "
-        f"{high_name} only because of {_reason(low, high)}, where knowing only the loudness costs "
-        f"{marks}: {shares}, so {verdict}"
+        f"{high_name} only because of {reason or 'the clips'}, where knowing only the loudness "
+        f"costs {marks}: {shares}, so {verdict}"
     )
     remedy = "compare the shares of the possible (validation/share_explained), never these losses"
     return Finding(
@@ -68,8 +77,13 @@ def compare_losses(
 
 
 def _reason(low: Levels, high: Levels) -> str:
-    """Return why the lower loss is lower, where the two were trained by different things."""
+    """Return why the lower loss is lower, where the two were trained by different things.
+
+    Empty where nothing is known to differ.
+    """
     reasons = []
+    if space := other_space(low, high):
+        reasons.append(f"another space ({space})")
     if low.marks.kind != high.marks.kind:
         reasons.append("the mean square in place of the mean absolute error"
                        if low.marks.kind == "mse" else
@@ -83,7 +97,10 @@ def _reason(low: Levels, high: Levels) -> str:
         reasons.append(
             f"what is predicted ({low.parameterization} in place of {high.parameterization})"
         )
-    return " and of ".join(reasons) if reasons else "the times or clips it is measured at"
+    one, two = sorted((low.marks.loudness, high.marks.loudness))
+    if not reasons and not one >= (1 - SAME_MARK) * two:
+        return "the times or clips it is measured at"
+    return " and of ".join(reasons)
 
 
 def _curves(mine: Levels, other: Levels, names: tuple[str, str]) -> CurvePlot:

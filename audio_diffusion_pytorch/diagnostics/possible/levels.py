@@ -21,6 +21,10 @@ BY_HEART = 0.1
 """Share of the possible by which that of training clips may go beyond twice that of held-back ones:
 32 clips of one kind differ by less, small healthy models by 0.06 at most."""
 
+KNOWN_BY_HEART = 0.3
+"""Share of the possible on training clips under which nothing is known by heart, however much less
+is known of others."""
+
 LEVELS_NAME = "levels.json"
 """The file of the table in a run folder."""
 
@@ -68,6 +72,8 @@ class Levels:
         marks: The training loss on the same clips.
         train_share: The share explained of training clips, where held-back ones were judged; None
             if it was not measured.
+        space: What the clips are in the diffusion's space, such as "1 channel in time"; empty if
+            an earlier version measured them.
     """
 
     decibels: tuple[float, ...]
@@ -82,12 +88,15 @@ class Levels:
     num_steps: int
     marks: LossMarks
     train_share: float | None = None
+    space: str = ""
 
     @property
     def by_heart(self) -> bool:
         """Whether training clips are guessed so much better that they must be known by heart."""
         trained = self.train_share
-        return trained is not None and trained > BY_HEART + max(self.share, 2 * self.share)
+        if trained is None or trained < KNOWN_BY_HEART:
+            return False
+        return trained > BY_HEART + max(self.share, 2 * self.share)
 
     @property
     def share(self) -> float:
@@ -175,6 +184,7 @@ def read_levels(path: str | Path) -> Levels:
         content["variance"] = float(content["variance"])
         trained = content.get("train_share")
         content["train_share"] = None if trained is None else float(trained)
+        content["space"] = str(content.get("space", ""))
         marks = content["marks"]
         numbers = {name: float(marks[name]) for name in ("loss", "zero", "loudness")}
         content["marks"] = LossMarks(marks["kind"], exact=bool(marks["exact"]), **numbers)

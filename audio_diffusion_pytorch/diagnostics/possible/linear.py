@@ -27,6 +27,7 @@ class LinearDenoiser:
     Attributes:
         spectrum: Power `(channels, t // 2 + 1)` at the frequencies of the clips' length.
         variance: Mean square of the clips.
+        space: What the clips are, in words, such as "2 channels in time".
 
     Raises:
         ValueError: There is no signal.
@@ -40,6 +41,9 @@ class LinearDenoiser:
                 "the linear denoiser needs clean signals (b, c, t), at least one sample, got shape "
                 f"{tuple(clean.shape)}"
             )
+        channels = f"{clean.shape[1]} channel{'s' if clean.shape[1] != 1 else ''}"
+        bands = " x ".join(f"{size} bands" for size in clean.shape[2:-1])
+        self.space = f"{channels} of {bands}" if bands else f"{channels} in time"
         power = periodogram(clean)
         self.variance = float(clean.float().cpu().double().square().mean())
         self.spectrum = _mixed(_spectrum(power), _best_even_share(power, clean.shape[-1]))

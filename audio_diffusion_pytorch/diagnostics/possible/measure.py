@@ -28,7 +28,7 @@ from audio_diffusion_pytorch.diffusion.floors import (
     zero_loss,
 )
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
-from audio_diffusion_pytorch.diffusion.times import draw_times, shared_strata
+from audio_diffusion_pytorch.diffusion.times import shared_strata
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss, to_device
 
 from .levels import DECIBELS, Levels, LossKind, LossMarks
@@ -140,6 +140,7 @@ class LevelMeter:
             schedule=_words(diffusion.schedule),
             num_steps=len(getattr(diffusion.schedule, "betas", ())),
             marks=LossMarks(self.kind, answered, zero, known, self.exact),
+            space=self.linear.space,
         )
 
 
@@ -288,13 +289,15 @@ def reached_levels(diffusion: GaussianDiffusion) -> tuple[tuple[float, ...], Ten
 def training_times(diffusion: GaussianDiffusion, count: int, seed: int = 0) -> Tensor:
     """Return `(count,)` times that stand for all that training draws, in a random order.
 
-    They are the middles of equal shares of the distribution. The sampler of times and torch's
-    random state are left as they were.
+    They are the middles of equal shares of the distribution, in 0..1 also where an objective draws
+    something else, such as sigmas. The sampler of times and torch's random state are left as they
+    were.
     """
+    copied = copy.deepcopy(diffusion, {id(diffusion.net): diffusion.net})  # a sampler may count
     generator = Generator().manual_seed(seed)
     with torch.random.fork_rng([]), shared_strata(0, 0, 1):
         torch.manual_seed(seed)
-        drawn = draw_times(copy.deepcopy(diffusion.times), _DRAWN, torch.device("cpu"), generator)
+        drawn = copied.draw_times(_DRAWN, torch.device("cpu"), generator)
     ordered = drawn.double().sort().values
     places = ((torch.arange(count) + 0.5) * (_DRAWN / count)).long()
     return ordered[places][torch.randperm(count, generator=generator)]

@@ -14,6 +14,10 @@ NOTHING = 0.02
 NO_WORSE = 0.02
 """Two shares nearer than this are equal: other noise on 32 clips moves a share by about as much."""
 
+OTHER_LOUDNESS = 4.0
+"""Times the mean square of other data from which these were scaled otherwise: half and half of one
+collection differ by less."""
+
 
 def check_share(levels: Levels, best: Levels | None = None) -> Finding:
     """Check that a model knows more of the data than how loud they are, and than their spectrum.
@@ -93,7 +97,9 @@ def check_best(levels: Levels, best: Levels, name: str = "the previous best run"
         "share of the possible explained": mine.share,
         f"share of {name}": other.share,
     }
-    if not mine.share < other.share - NO_WORSE:
+    if space := other_space(mine, other):
+        message += f", but in another space ({space}): these shares are of different things"
+    if space or not mine.share < other.share - NO_WORSE:
         return Finding("previous best run", "ok", message, figures=figures)
     worst = max(
         zip(mine.decibels, mine.model, other.model, strict=True),
@@ -134,6 +140,16 @@ def common(first: Levels, second: Levels) -> tuple[Levels, Levels]:
     if not shared:
         raise ValueError("the two tables have no noise level in common: nothing can be compared")
     return first.at(shared), second.at(shared)
+
+
+def other_space(first: Levels, second: Levels) -> str:
+    """Return how the spaces differ in which two models guess; empty if they are the same."""
+    if first.space and second.space and first.space != second.space:
+        return f"{first.space} in place of {second.space}"
+    one, two = first.variance, second.variance
+    if max(one, two) > OTHER_LOUDNESS * min(one, two):
+        return f"a mean square of {one:.3g} in place of {two:.3g}"
+    return ""
 
 
 def share_words(levels: Levels) -> str:

@@ -75,6 +75,15 @@ def trivial_finding(marks: LossMarks, by_heart: bool = False) -> Finding:
         remedy = "see whether the check of the sign names it, else lower train.learning_rate"
     elif loss > (1 - NEAR) * zero:
         message = f"{said} is that of a network that answers zero, {zero_name}"
+    elif loss > (1 + NEAR) * known:
+        message = (
+            f"{said} is {loss / known:.2g} times {known:.3g}, what knowing only the loudness of "
+            f"the data costs (answering zero costs {zero_name})"
+        )
+        remedy = (
+            "train longer (train.max_minutes); if the data are far quieter or louder than 1, the "
+            "network first has to learn that: bring them to a root mean square of 1"
+        )
     elif loss > (1 - NEAR) * known:
         message = (
             f"{said} is the white-noise floor of this schedule, {known:.3g}: it has learnt the "
