@@ -12,9 +12,10 @@ from .conditioning_health.conditions import hear
 from .data_health import ScanLimits, examine_data
 from .diagnosis import Part
 from .finding import Finding
-from .gathering import attempt
+from .gathering import attempt, failure
 from .latent_health import examine_latents
 from .learning import check_ema, check_recorded_rate, check_weights_moved, examine_learning
+from .observation import Sampling
 from .possible import examine_losses
 from .sampling_health import (
     check_finite_samples,
@@ -83,9 +84,11 @@ def schedule_part(subject: Subject, seed: int) -> Part | LeftOut:
     """Examine the noise levels of training and sampling."""
     if why := subject.one_level_a_clip:
         return LeftOut("schedule", f"left out: {why}")
+    sampling = _sampling(subject)  # why there is none the group of sampling says
     examine = partial(
         examine_schedule, subject.model, subject.train, loss=subject.loss,
-        sampling=subject.sampling_in_turn, num_steps=subject.num_steps, seed=seed,
+        sampling=None if isinstance(sampling, LeftOut) else sampling,
+        num_steps=subject.num_steps, seed=seed,
     )  # fmt: skip
     return Part("schedule", examine, 2.0)
 
@@ -180,10 +183,9 @@ def conditioning_part(subject: Subject, seed: int) -> Part | LeftOut:
 
 def sampling_part(subject: Subject, seed: int) -> Part | LeftOut:
     """Examine the sampler's way from noise to sound, and the sounds."""
-    sampling = subject.sampling_in_turn
-    if sampling is None:
-        return LeftOut("sampling", "left out: it is not known how the model makes sounds; pass "
-                       "sampling=(clips, num_steps, generator) -> audio")  # fmt: skip
+    sampling = _sampling(subject)
+    if isinstance(sampling, LeftOut):
+        return sampling
     if not subject.one_level_a_clip:
         examine = partial(
             examine_sampling, subject.model, sampling, subject.train, subject.sample_rate,
@@ -196,6 +198,18 @@ def sampling_part(subject: Subject, seed: int) -> Part | LeftOut:
         return examine_sounds(made, subject.train.audio, sample_rate=subject.sample_rate)
 
     return Part("sampling", sounds_alone, 10.0, name="sounds")
+
+
+def _sampling(subject: Subject) -> Sampling | LeftOut:
+    """Return how sounds are made, or why nobody knows."""
+    try:
+        sampling = subject.sampling_in_turn
+    except Exception as error:  # an objective that cannot be asked must not end the others
+        return LeftOut("sampling", f"left out: {failure('sampling', error)}")
+    if sampling is None:
+        return LeftOut("sampling", "left out: it is not known how the model makes sounds; pass "
+                       "sampling=(clips, num_steps, generator) -> audio")  # fmt: skip
+    return sampling
 
 
 def sounds_part(subject: Subject, sounds: Tensor) -> Part:

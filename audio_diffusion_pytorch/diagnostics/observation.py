@@ -145,7 +145,7 @@ def observe(
     """
     diffusion = gaussian_diffusion(model)
     device = next(model.parameters()).device
-    seen: list[tuple[Tensor, Tensor, dict[str, Any], Tensor]] = []
+    seen: list[_Call] = []
     clean: list[Tensor] = []
     devices = [device] if device.type == "cuda" else []
     generator = Generator(device).manual_seed(seed)
@@ -160,36 +160,52 @@ def observe(
     if len(seen) != 1 or len(clean) != 1:
         raise ValueError(
             "the doctor needs a loss that calls model.diffusion(clean, ...) and its network once "
-            f"each, got {len(clean)} and {len(seen)} calls: pass the loss= that training uses"
+            f"each, got {len(clean)} and {len(seen)} calls: pass the loss= that training uses, and "
+            "in an objective of your own call self.predict(...), not self.net(...)"
         )
     # Some models take each channel of a sound for an item; their copies stand next to one another.
     times = times.repeat_interleave(max(1, len(clean[0]) // len(times)), 0)
     return _observation(diffusion, clean[0], times, *seen[0], losses)
 
 
+_Call = tuple[Tensor, Tensor, dict[str, Any], Tensor]
+"""What the network was given, the level it was told, what else it was given, and its answer."""
+
+
 @contextmanager
-def _watched(
-    diffusion: GaussianDiffusion, seen: list[tuple[Tensor, Tensor, dict[str, Any], Tensor]]
-) -> Iterator[None]:
+def _watched(diffusion: GaussianDiffusion, seen: list[_Call]) -> Iterator[None]:
     """Within this context note what the network is asked and answers.
 
-    An objective may ask its network in a way of its own: all of them do it in `predict`.
+    An objective may ask its network in a way of its own: all of them do it in `predict`. One that
+    calls `self.net(x, time, **cond)` past it is understood as well.
     """
     predict = diffusion.predict
+    past: list[_Call] = []  # all calls of the net, those of `predict` too
 
     def noting(x: Tensor, time: Tensor, **cond: Any) -> Tensor:
         said = predict(x, time, **cond)
         seen.append((x, time, cond, said))
         return said
 
+    def noting_net(_: nn.Module, given: tuple[Any, ...], cond: dict[str, Any], said: Any) -> None:
+        others = dict(cond)
+        both = (*given, *(others.pop(name) for name in ("time",) if name in others))
+        if len(both) == 2 and all(isinstance(part, Tensor) for part in (*both, said)):
+            past.append((*both, others, said))
+
     own = vars(diffusion).get("predict")
+    net = diffusion.net if isinstance(diffusion.net, nn.Module) else nn.Identity()
+    hook = net.register_forward_hook(noting_net, with_kwargs=True)
     diffusion.predict = noting  # type: ignore[method-assign]
     try:
         yield
     finally:
+        hook.remove()
         del diffusion.predict
         if own is not None:
             diffusion.predict = own  # type: ignore[method-assign]
+        if not seen:
+            seen.extend(past)
 
 
 def _observation(

@@ -32,7 +32,7 @@ from audio_diffusion_pytorch.diagnostics import (
     set_sampler,
 )
 from audio_diffusion_pytorch.diagnostics.subject import take
-from audio_diffusion_pytorch.diffusion import Euler, LinearSchedule, UniPC
+from audio_diffusion_pytorch.diffusion import Euler, LinearSchedule, UniPC, VDiffusion
 
 FAST = ("data", "space", "schedule", "losses", "conditioning")
 NET = {
@@ -200,6 +200,18 @@ class TestOtherModels:
         assert any("whose diffusion is a GaussianDiffusion" in note for note in diagnosis.notes)
         assert any("not known how the model makes sounds" in note for note in diagnosis.notes)
         assert diagnosis.finding("level").verdict == "ok"
+
+    def test_an_objective_that_cannot_be_watched_leaves_out_its_group_alone(self):
+        class Blind(VDiffusion):
+            def forward(self, x, generator=None, reduction="mean", *, times=None, **cond):
+                return (self.net.forward(x, times) - x).square().flatten(1).mean(1)
+
+        model = DiffusionModel(diffusion_t=Blind, in_channels=1, **NET)
+        found = examine_model(Subject(model, noise_clips(), 8000))
+        assert found.finding("level").verdict == "ok"
+        (note,) = (part.notes[0] for part in found.examined if part.group == "sampling")
+        assert note.startswith("left out: ")
+        assert "call self.predict(...), not self.net(...)" in note
 
 
 class TestSampling:

@@ -79,6 +79,29 @@ def test_other_objectives_are_refused_with_their_name():
         observe(torch.nn.Linear(1, 1), tones(1, 1), torch.tensor([0.5]))
 
 
+class PastPredict(VDiffusion):
+    """An objective of one's own that asks the net itself, its level by name or by place."""
+
+    by_name = False
+
+    def forward(self, x, generator=None, reduction="mean", *, times=None, **cond):
+        noise = torch.randn(x.shape, generator=generator)
+        alpha, sigma = (part.view(-1, 1, 1) for part in self.schedule.alpha_sigma(times))
+        noisy = alpha * x + sigma * noise
+        said = self.net(noisy, time=times) if self.by_name else self.net(noisy, times, **cond)
+        return (said - (alpha * noise - sigma * x)).square().flatten(1).mean(1)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_network_asked_past_predict_is_seen_too(by_name):
+    model = DiffusionModel(UNetV0, PastPredict, in_channels=1, **NET)
+    model.diffusion.by_name = by_name
+    seen = observe(model, tones(3, 1), torch.tensor([0.2, 0.5, 0.8]))
+    error = (seen.said - seen.wanted).square().flatten(1).mean(1)
+    torch.testing.assert_close(error, seen.losses, rtol=1e-3, atol=1e-5)
+    assert torch.equal(seen.ask(), seen.said) and not model.net._forward_hooks
+
+
 def test_a_loss_that_does_not_ask_the_network_is_refused():
     model = DiffusionModel(UNetV0, in_channels=1, **NET)
     with pytest.raises(ValueError, match="0 and 0 calls"):
