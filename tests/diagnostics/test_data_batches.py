@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import atan, pi
 
 import pytest
+import soundfile
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
-from audio_diffusion_pytorch.data import Clip
+from audio_diffusion_pytorch.data import AudioFolder, Clip
 from audio_diffusion_pytorch.diagnostics import (
     check_batch_dependence,
     check_distinct,
@@ -143,6 +145,16 @@ def test_a_scaled_schedule_or_its_own_deviation_makes_quiet_data_right():
     assert found.figures["input scale to use"] == pytest.approx(1, rel=0.02)
 
 
+def test_data_of_the_deviation_assumed_are_right_whatever_the_levels_drawn():
+    wide = GaussianDiffusion(Net(), InputScaled(HalfCircle(), 200.0), VPrediction())
+    for deviation in (0.55, 0.973, 1.9):  # 2 % of these levels are within 20 dB
+        space = deviation * noise(8, 1, 4000)
+        found = check_input_scale(space, wide, normalized=True)
+        assert useful_share(deviation, wide) < 0.1
+        assert found.verdict == "ok" and "right is 0.5 to 2 times that" in found.message
+    assert check_input_scale(20 * space, wide, normalized=True).verdict == "wrong"
+
+
 def test_music_at_its_usual_level_is_right_for_raw_samples():
     for deviation in (0.07, 0.2, 0.5):
         assert check_input_scale(deviation * noise(8, 1, 2000), normalized=False).verdict == "ok"
@@ -168,6 +180,21 @@ def test_distinct_clips_are_told_from_what_was_looked_at():
     assert check_distinct(clips[:4]).verdict == "ok"
     assert check_distinct(clips[:1] * 8).verdict == "wrong"
     assert check_distinct([]).verdict == "wrong"
+
+
+def test_a_file_cut_into_a_few_clips_is_told_in_the_same_words(tmp_path):
+    audio = noise(1, 10 * 8000)
+    soundfile.write(tmp_path / "one.wav", 0.1 * audio[0].numpy(), 8000, subtype="FLOAT")
+    data = AudioFolder(tmp_path, 8000, 16000)
+    clips = default_collate([data[place] for place in range(len(data))])
+    folder = examine_data(tmp_path, sample_rate=8000, length=16000)
+    all_found = [folder, examine_data(data), examine_data(clips, sample_rate=8000)]
+    said = [next(f for f in found if f.check == "distinct clips") for found in all_found]
+    assert {finding.verdict for finding in said} == {"suspicious"}
+    assert {finding.figures["distinct clips"] for finding in said} == {5}
+    assert all("data.crop" not in finding.remedy for finding in said)
+    start = check_distinct(measure_clips(clips, 8000), 5, random=False)
+    assert "data.crop=random" in start.remedy
 
 
 def test_clips_need_their_rate():

@@ -215,6 +215,19 @@ def test_short_files_cost_padding_or_are_left_out():
     assert check_lengths([0.99999] * 9, 1.0).figures["files shorter than a clip"] == 0
 
 
+def test_lengths_are_said_as_they_are():
+    assert check_lengths([2.0] * 5).message == "all files of 2 s"
+    assert check_lengths([1.0, 2.0, 2.0]).message == "files of 1 to 2 s, most of them 2 s"
+    assert check_lengths([1.0, 2.0, 4.0]).message == "files of 1 to 4 s, half of them over 2 s"
+
+
+def test_what_is_no_sound_is_no_clip(tmp_path):
+    write(tmp_path / "one.wav", note(0)[:, :16000], 16000)
+    (tmp_path / "two.wav").write_text("no sound")
+    found = named(examine_data(tmp_path), "distinct clips")
+    assert found.figures["clips"] == found.figures["distinct clips"] == 1
+
+
 def test_the_histogram_counts_every_file():
     (curve,) = check_lengths([0.5] * 3 + [2.0] * 4, 1.0).curves
     places, counts = curve.lines["files"]

@@ -225,6 +225,20 @@ def test_mono_in_stereo_and_a_channel_upside_down():
         assert check([measure_sound(mono, RATE)]).verdict == "ok"
 
 
+def test_a_late_channel_is_not_upside_down():
+    time = torch.arange(6000) / RATE
+    # Half a period of it is 20 samples; a pure tone would be the same late and upside down.
+    tone = torch.sin(2 * pi * 200 * time) + 0.5 * noise(seconds=0.75)[0]
+    late = torch.stack([tone[20:5000], tone[:4980]])
+    facts = measure_sound(late, RATE)
+    assert facts.agreement < -0.95 and facts.shift == 20
+    assert measure_sound(late.flip(0), RATE).shift == -20
+    assert check_polarity([facts], channels=1).verdict == "ok"
+    opposed = measure_sound(torch.stack([tone, -tone]), RATE)
+    assert opposed.shift == 0 and check_polarity([opposed], channels=1).verdict == "wrong"
+    assert measure_sound(torch.tensor([[1.0], [-1.0]]), RATE).shift == 0
+
+
 def test_one_silent_channel_is_neither():
     facts = measure_sound(torch.cat([noise(), torch.zeros(1, 4000)]), RATE)
     assert facts.agreement is None and facts.apart is None

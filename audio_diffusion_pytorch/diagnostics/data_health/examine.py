@@ -42,6 +42,7 @@ class _Wanted(NamedTuple):
     length: int | None = None
     channels: int | None = None
     short: Literal["pad", "skip", "refuse"] = "pad"
+    random: bool | None = None  # clips from anywhere in a file
 
     @property
     def clip_seconds(self) -> float | None:
@@ -89,7 +90,7 @@ def examine_data(
     if isinstance(data, AudioFolder):
         scan = scan_folder(data.root, data.files, limits)
         _add_left_out(scan, data)
-        wanted = _Wanted(data.sample_rate, data.length, data.channels, _short(data))
+        wanted = _Wanted(data.sample_rate, data.length, data.channels, _short(data), _random(data))
         try:
             batches = _batches(data, num_clips, collate)
         except AudioFileError:  # data.bad=refuse, and a bad file: the files' checks name it
@@ -163,7 +164,9 @@ def _of_files(
         *attempt(check_dc, heard),
         *attempt(check_silence, heard),
         *attempt(check_duplicates, sounds, scan.fingerprints, same),
-        *attempt(check_distinct, sounds, num_items or _num_clips(scan, wanted), same),
+        *attempt(
+            check_distinct, sounds, num_items or _num_clips(scan, wanted), same, wanted.random
+        ),
     ]
 
 
@@ -195,8 +198,11 @@ def _of_stereo(sounds: Sequence[SoundFacts], channels: int | None = None) -> lis
 def _num_clips(scan: FolderScan, wanted: _Wanted) -> int:
     """How many clips a folder gives; of files that were not looked at, as many as of the others."""
     seconds = wanted.clip_seconds or UNKNOWN_CLIP_SECONDS
-    clips = sum(max(1, int(info.duration / seconds)) for info in scan.headers.values())
-    return round(clips * scan.num_files / len(scan.headers))
+    unreadable = {name for name, _ in scan.unreadable}
+    heard = [info for name, info in scan.headers.items() if name not in unreadable]
+    clips = sum(max(1, int(info.duration / seconds)) for info in heard)
+    looked = len(heard) + len(unreadable)
+    return round(clips * scan.num_files / max(1, looked))
 
 
 def _preparation(
@@ -245,3 +251,7 @@ def _add_left_out(scan: FolderScan, data: AudioFolder) -> None:
 
 def _short(data: AudioFolder) -> Literal["pad", "skip", "refuse"]:
     return "skip" if data.report.short == "skip" else "pad"
+
+
+def _random(data: AudioFolder) -> bool:
+    return data.hop is None and data.crop == "random"

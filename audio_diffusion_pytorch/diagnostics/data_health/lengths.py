@@ -44,7 +44,7 @@ def check_lengths(
         "median in s": middle,
         "longest in s": longest,
     }
-    message = f"files of {shortest:.3g} to {longest:.3g} s, half of them over {middle:.3g} s"
+    message = _spoken(shortest, middle, longest)
     plots = (_histogram(seconds, clip_seconds),) if seconds else ()
     if clip_seconds is None or not seconds:
         return Finding(LENGTHS, "ok", message, figures=figures, curves=plots)
@@ -95,6 +95,15 @@ def check_padding(sounds: Sequence[SoundFacts]) -> Finding:
     whole = [(s.num_frames - s.padding) / s.sample_rate for s in sounds]
     remedy = f"set data.length to about {quantile(whole, 0.1):.3g} s of samples or data.short=skip"
     return Finding(PADDING, verdict, message, remedy, figures)
+
+
+def _spoken(shortest: float, middle: float, longest: float) -> str:
+    """Lengths in s in words: one number where they are all the same."""
+    low, half, high = f"{shortest:.3g}", f"{middle:.3g}", f"{longest:.3g}"
+    if low == high:
+        return f"all files of {low} s"
+    usual = f"most of them {half} s" if half in (low, high) else f"half of them over {half} s"
+    return f"files of {low} to {high} s, {usual}"
 
 
 def _histogram(seconds: Sequence[float], clip_seconds: float | None) -> CurvePlot:

@@ -17,6 +17,7 @@ from .flat_tops import FlatTops, flat_tops
 FRAME_SECONDS = 0.05
 THUMBNAIL_RATE = 4000  # Hz: holds the fundamentals of music, and comparing it is cheap
 LOWEST_DB = -200.0
+MOST_SHIFT = 50  # samples: two microphones a foot apart
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class SoundFacts:
         padding: Samples that are exactly 0 at the end.
         tops: Where the waveform was cut off.
         agreement: Correlation of the first two channels, -1..1; None for mono or a silent channel.
+        shift: Samples by which the second channel lags where the two agree or disagree the most,
+            within `MOST_SHIFT` either way; 0 for mono or a silent channel.
         apart: Level of their difference over that of their sum, dB; None likewise.
         edge: Frequency in Hz above which there is abruptly nothing; None where there is no such.
         digest: The same for the same samples only.
@@ -58,6 +61,7 @@ class SoundFacts:
     padding: int
     tops: FlatTops
     agreement: float | None
+    shift: int
     apart: float | None
     edge: float | None
     digest: str
@@ -101,6 +105,7 @@ def measure_sound(audio: Tensor, sample_rate: int, name: str = "", start: int = 
     finite = torch.isfinite(audio)
     audio = torch.where(finite, audio, torch.zeros(()))
     agreement, apart = _stereo(audio)
+    shift = 0 if agreement is None else _shift(audio)
     mono = audio.mean(0, keepdim=True) if audio.shape[0] > 1 else audio
     means = audio.double().mean(1)
     return SoundFacts(
@@ -118,6 +123,7 @@ def measure_sound(audio: Tensor, sample_rate: int, name: str = "", start: int = 
         padding=_padding(audio),
         tops=flat_tops(audio),
         agreement=agreement,
+        shift=shift,
         apart=apart,
         edge=spectrum_edge(audio, sample_rate),
         digest=hashlib.sha256(audio.contiguous().numpy().tobytes()).hexdigest(),
@@ -177,3 +183,24 @@ def _stereo(audio: Tensor) -> tuple[float | None, float | None]:
     sum_, difference = (left + right).square().mean().sqrt(), (left - right).square().mean().sqrt()
     agreement = float((left * right).sum()) / power**0.5
     return agreement, to_db(float(difference)) - to_db(float(sum_))
+
+
+def _shift(audio: Tensor) -> int:
+    """How many samples the second channel is behind the first: the best match of either sign."""
+    left, right = audio[0].double(), audio[1].double()
+    length = len(left)
+    reach = min(MOST_SHIFT, length // 2)
+    size = 1 << (length + reach).bit_length()
+    products = torch.fft.irfft(
+        torch.fft.rfft(right, size) * torch.fft.rfft(left, size).conj(), size
+    )
+    lags = torch.arange(-reach, reach + 1)
+    sums = [torch.cat([x.new_zeros(1), x.square().cumsum(0)]) for x in (left, right)]
+    behind, ahead = lags.clamp_min(0), (-lags).clamp_min(0)
+    energies = (sums[0][length - behind] - sums[0][ahead]) * (
+        sums[1][length - ahead] - sums[1][behind]
+    )
+    found = products[lags % size].abs() / energies.clamp_min(1e-30).sqrt()
+    # Of equals (a tone matches every period) the least shift.
+    near = (found >= found.max() - 1e-6).nonzero()[:, 0]
+    return int(lags[near[lags[near].abs().argmin()]])

@@ -15,6 +15,8 @@ CHANNELS, TWICE, POLARITY = "channels", "mono twice", "polarity"
 
 SAME_DB = -60.0  # a difference this far under the sum cannot be heard: the channels are one
 OPPOSED = -0.9  # correlation of a channel with its own inverse is -1; wide stereo is above -0.3
+# Of a delayed channel the best match lies at the delay; half a period of its tone looks opposed.
+ABOUT_NO_SHIFT = 2  # samples
 SUSPICIOUS_SHARE = 0.05
 MOSTLY = 0.5
 
@@ -84,7 +86,7 @@ def check_polarity(sounds: Sequence[SoundFacts], channels: int | None = None) ->
         channels: Of training; at 1 they are mixed. None: not known.
     """
     wide = [sound for sound in sounds if sound.agreement is not None]
-    opposed = [sound for sound in wide if sound.agreement is not None and sound.agreement < OPPOSED]
+    opposed = [sound for sound in wide if _upside_down(sound)]
     part = len(opposed) / max(1, len(wide))
     message = (
         f"{out_of(len(opposed), len(wide), 'stereo sound')} with one channel upside down, right is "
@@ -105,3 +107,9 @@ def check_polarity(sounds: Sequence[SoundFacts], channels: int | None = None) ->
         )
     remedy = f"turn one channel of these files upside down{naming([s.name for s in opposed])}"
     return Finding(POLARITY, verdict, message, remedy, figures)
+
+
+def _upside_down(sound: SoundFacts) -> bool:
+    """Whether the channels oppose each other, and not as one that is only late would."""
+    opposed = sound.agreement is not None and sound.agreement < OPPOSED
+    return opposed and abs(sound.shift) <= ABOUT_NO_SHIFT

@@ -72,13 +72,17 @@ def check_distinct(
     sounds: Sequence[SoundFacts],
     num_items: int | None = None,
     same: Sequence[tuple[int, int]] | None = None,
+    random: bool | None = None,
 ) -> Finding:
     """Count the clips that differ: a model of one clip can only play that clip.
 
     Args:
         sounds: What was measured, some or all of the data.
-        num_items: Clips in the data set; None: not known, what was measured may be few of many.
+        num_items: Clips in the data set; None: not known, what was measured may be few of many,
+            unless all of it was cut from one file.
         same: What `same_sounds(sounds)` gave, if that is known already.
+        random: Whether clips are cut from anywhere in a file, as with data.crop=random; None: not
+            known.
     """
     heard = [index for index, sound in enumerate(sounds) if sound.rms > 0]
     found = len(_groups(heard, same_sounds(sounds) if same is None else same))
@@ -87,7 +91,8 @@ def check_distinct(
     distinct = min(found, total)
     if found > 1 or len(heard) == 1:
         distinct = max(distinct, round(found / len(heard) * total))
-    right = FEWEST_CLIPS if num_items is not None else min(FEWEST_CLIPS, max(2, total))
+    known = num_items is not None or _of_one_file(sounds)
+    right = FEWEST_CLIPS if known else min(FEWEST_CLIPS, max(2, total))
     message = (
         f"{counted(distinct, 'distinct clip')} among {total} ({len(heard)} looked at), right is at "
         f"least {right}"
@@ -102,8 +107,14 @@ def check_distinct(
             "learn at all, set train.overfit=1"
         )
         return Finding(DISTINCT, "wrong", message, remedy, figures)
-    remedy = "add recordings, or set data.length smaller and data.crop=random for more clips"
+    crop = " and data.crop=random" if random is False else ""
+    remedy = f"add recordings, or set data.length smaller{crop} for more clips"
     return Finding(DISTINCT, "suspicious", message, remedy, figures)
+
+
+def _of_one_file(sounds: Sequence[SoundFacts]) -> bool:
+    """Whether these are several places of a single file, of which there are no more then."""
+    return len({sound.name for sound in sounds}) > 1 and len({s.file for s in sounds}) == 1
 
 
 def _units(sounds: Sequence[SoundFacts]) -> list[Unit]:
