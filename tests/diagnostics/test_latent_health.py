@@ -194,6 +194,18 @@ def test_whiteness_needs_all_three():
     assert "too few" in check_latent_whiteness(white(1, 6, 10)).message
 
 
+def test_noise_in_an_exact_transform_is_that_of_the_recordings():
+    found = check_latent_whiteness(white(), exact=True)
+    assert found.verdict == "suspicious"
+    assert "data.sample_rate" in found.remedy and "KL" not in found.remedy
+    hiss = Clip(0.1 * white(8, 1, 16384), torch.empty(8, 0).long(), [""] * 8)
+    normalizer = LatentNormalizer(64)
+    model = small(64, MDCT(64), normalizer)
+    model.fit_normalizer([hiss.audio])
+    said = next(f for f in examine_latents(model, hiss) if f.check == "latents are noise")
+    assert said.verdict == "suspicious" and said.remedy == found.remedy
+
+
 def test_share_that_is_drawn():
     z, drawn = smooth(frames=2000), white(frames=2000, seed=1)
     for gain, verdict in ((0.0, "ok"), (0.2, "ok"), (0.5, "suspicious"), (0.9, "wrong")):

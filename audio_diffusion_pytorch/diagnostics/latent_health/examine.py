@@ -88,6 +88,7 @@ def examine_latents(
             noise=drawn,
             silent=SILENT_LEARNT if learnt else SILENT,
             noisy=bool(again.any()),
+            exact=not learnt and drawn is None,
             refit=normalizer is not None,
         )
         found += attempt(check_encoder_draws, raw, again)
@@ -115,6 +116,7 @@ def examine_code(
     silent: float = SILENT,
     noisy: bool = False,
     refit: bool = False,
+    exact: bool = False,
 ) -> list[Finding]:
     """Examine latents alone, such as files that were encoded before.
 
@@ -126,6 +128,7 @@ def examine_code(
         silent: As for `check_dead_latents`.
         noisy: As for `check_dead_latents`.
         refit: As for `check_latent_scale`.
+        exact: As for `check_latent_whiteness`.
 
     Raises:
         ValueError: If they are no latents `(b, c, t)`.
@@ -140,7 +143,7 @@ def examine_code(
         *attempt(check_dead_latents, raw, noise, silent, noisy=noisy),
         *attempt(check_duplicate_latents, raw),
         *attempt(check_latent_dimensions, z),
-        *attempt(check_latent_whiteness, z),
+        *attempt(check_latent_whiteness, z, exact=exact),
     ]
 
 
