@@ -25,7 +25,8 @@ from audio_diffusion_pytorch.diagnostics import (
     spectral_distance,
     worst,
 )
-from audio_diffusion_pytorch.diffusion.solvers import Ancestral, Euler
+from audio_diffusion_pytorch.diagnostics.trajectory.words import beside
+from audio_diffusion_pytorch.diffusion.solvers import Ancestral, Euler, UniPC
 
 RATE = 8000
 
@@ -54,6 +55,39 @@ def test_the_level_is_held_against_the_data_in_decibels():
     assert finding.figures["allowed difference, dB"] == pytest.approx(3, abs=0.2)
     varied = data * 10 ** torch.linspace(-1, 0.5, 64)[:, None, None]
     assert check_sample_level(varied[:8], varied).figures["allowed difference, dB"] > 5
+
+
+def test_only_what_applies_is_named_against_a_wrong_level():
+    data = 0.1 * drawn(64, 1, 512)
+    plain = check_sample_level(0.5 * data, data).remedy
+    assert "train longer first" in plain
+    assert "normalizer" not in plain and "guidance" not in plain
+    both = check_sample_level(0.5 * data, data, scaled=True, guided=True).remedy
+    assert "model.fit_normalizer" in both and "guidance" in both
+    model = exact_model(0.1)
+    quiet = white_clips(0.001, 64)
+    labels = torch.arange(32)[:, None]
+    for guidance, named in ((3.0, True), (1.0, False)):
+        found = examine_sampling(
+            model,
+            lambda n, steps, generator, guidance=guidance: sampling_of(
+                model, labels=labels[:n], guidance=guidance
+            )(n, steps, generator),
+            quiet, RATE, seconds=0.0,
+        )  # fmt: skip
+        level = next(f for f in found if f.check == "level of the samples")
+        assert level.verdict == "wrong" and ("guidance" in level.remedy) is named
+        assert "normalizer" not in level.remedy
+
+
+def test_a_value_and_its_bound_never_look_equal():
+    assert beside(15.02, 15.0) == ("15.02", "15.00")
+    assert beside(15.2, 15.0) == ("15.2", "15.0")
+    assert beside(-3.04, 3.0, sign=True) == ("-3.04", "3.00")
+    assert beside(4.0, 3.0, sign=True) == ("+4.0", "3.0")
+    data = 0.1 * drawn(64, 1, 512).sign()  # every sound has the same level: 3 dB are allowed
+    said = check_sample_level(10 ** (3.03 / 20) * data, data)
+    assert said.verdict == "suspicious" and "+3.03 dB (right is within 3.00 dB)" in said.message
 
 
 def test_one_silent_sample_is_counted_but_does_not_decide_the_level():
@@ -195,6 +229,14 @@ def test_solvers_rank_by_their_order_and_the_sampler_keeps_its_own():
     # The first order leaves an error of half per doubling: 8 steps of Euler may be too rough.
     rough = check_solver_sweep(model, sampling_of(model), num_steps=2)
     assert rough.verdict == "suspicious" and "solver=" in rough.remedy
+
+
+def test_the_best_solver_is_not_recommended_in_its_own_place():
+    model = exact_model(0.3)
+    model.sampler.solver = UniPC()
+    rough = check_solver_sweep(model, sampling_of(model), num_steps=2)
+    assert rough.verdict == "suspicious"
+    assert rough.remedy == "take more sampling steps (sample.steps=32)"
 
 
 def test_solvers_that_cannot_be_compared_are_left_out():

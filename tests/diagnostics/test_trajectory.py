@@ -192,7 +192,11 @@ def test_a_state_of_the_wrong_size_is_found_at_its_first_call():
     )  # fmt: skip
     finding = check_trajectory(loud, reference)
     assert finding.figures["largest deviation, dB"] == pytest.approx(20 * log10(2), abs=0.1)
-    assert "lower the guidance" in finding.remedy
+    assert "train longer first" in finding.remedy
+    assert "guidance" not in finding.remedy and "normalizer" not in finding.remedy
+    guided = replace(loud.calls[0], guided_by=loud.calls[0].state)
+    finding = check_trajectory(replace(loud, calls=(guided,)), reference, scaled=True)
+    assert "lower the guidance" in finding.remedy and "model.fit_normalizer" in finding.remedy
 
 
 def test_shares_at_a_bound():

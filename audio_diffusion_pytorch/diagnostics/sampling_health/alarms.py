@@ -7,6 +7,7 @@ import math
 from torch import Tensor
 
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
+from audio_diffusion_pytorch.diagnostics.trajectory.words import beside, loudness_remedy
 from audio_diffusion_pytorch.metrics import dc_offset, peak_db, rms_db
 
 LEVEL_OFF, LEVEL_WRONG = 3.0, 12.0
@@ -38,7 +39,9 @@ def check_finite_samples(samples: Tensor) -> Finding:
     return Finding("finite samples", "wrong", message, remedy, figures, symptom=True)
 
 
-def check_sample_level(samples: Tensor, data: Tensor) -> Finding:
+def check_sample_level(
+    samples: Tensor, data: Tensor, *, scaled: bool = False, guided: bool = False
+) -> Finding:
     """Hold the mean level of samples against that of the data ("too quiet", "too loud").
 
     Means over sounds of their rms levels in dB, none lower than 40 dB under the data's median. Two
@@ -48,6 +51,8 @@ def check_sample_level(samples: Tensor, data: Tensor) -> Finding:
     Args:
         samples: Sounds of the model `(n, c, t)`.
         data: Real sounds `(m, c, t)`.
+        scaled: Whether a normaliser stands between the sounds and the diffusion.
+        guided: Whether they were sampled with guidance.
     """
     floor = _silence(data)
     made, real = (rms_db(x).double().clamp_min(floor) for x in (samples, data))
@@ -64,16 +69,16 @@ def check_sample_level(samples: Tensor, data: Tensor) -> Finding:
         "allowed difference, dB": allowed,
         "highest peak, dBFS": float(peak_db(samples).max()),
     }
+    said, bound = beside(off, allowed, sign=True)
     message = (
         f"samples have {float(made.mean()):.1f} dBFS rms, the data {float(real.mean()):.1f}: "
-        f"{off:+.1f} dB (right is within {allowed:.1f} dB)"
+        f"{said} dB (right is within {bound} dB)"
     )
     remedy = ""
     if verdict != "ok":
         remedy = (
-            "do not turn the volume up afterwards, it would hide the cause: fit the normalizer on "
-            "the training clips (model.fit_normalizer), set guidance back to 1, and see the checks "
-            "of the trajectory"
+            "do not turn the volume up afterwards, it would hide the cause: "
+            f"{loudness_remedy(scaled, guided)}, and see the checks of the trajectory"
         )
     return Finding("level of the samples", verdict, message, remedy, figures, symptom=True)
 

@@ -8,7 +8,11 @@ from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diagnostics.gathering import attempt
 from audio_diffusion_pytorch.diagnostics.observation import Sampling
-from audio_diffusion_pytorch.diagnostics.trajectory import examine_trajectory, sample_quietly
+from audio_diffusion_pytorch.diagnostics.trajectory import (
+    examine_trajectory,
+    record_trajectory,
+    sample_quietly,
+)
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
 from .alarms import (
@@ -73,7 +77,13 @@ def examine_sampling(
     found += [
         *attempt(check_repeatability, model, sampling, seed=seed),
         *attempt(check_sample_silence, samples, data),
-        *attempt(check_sample_level, samples, data),
+        *attempt(
+            check_sample_level,
+            samples,
+            data,
+            scaled=getattr(model, "normalizer", None) is not None,
+            guided=_guided(model, sampling, seed),
+        ),
         *attempt(check_sample_clipping, samples, data),
         *attempt(check_sample_dc, samples, data),
     ]
@@ -89,3 +99,12 @@ def examine_sampling(
     return found + attempt(
         check_solver_sweep, model, sampling, num_steps=num_steps, seconds=seconds, seed=seed
     )
+
+
+def _guided(model: nn.Module, sampling: Sampling, seed: int) -> bool:
+    """Whether sampling asks the network twice at a time, as guidance does; if it can be seen."""
+    try:
+        seen = record_trajectory(model, sampling, num_items=2, num_steps=2, seed=seed)
+    except ValueError:
+        return False
+    return any(call.guided_by is not None for call in seen.calls)

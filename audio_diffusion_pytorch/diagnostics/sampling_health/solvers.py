@@ -13,6 +13,7 @@ from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.diagnostics.observation import Sampling
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 from audio_diffusion_pytorch.diagnostics.trajectory import decibels, sample_quietly
+from audio_diffusion_pytorch.diagnostics.trajectory.words import beside
 from audio_diffusion_pytorch.diffusion.solvers import DPMpp2M, Euler, Heun, UniPC
 from audio_diffusion_pytorch.protocols import Solver
 
@@ -123,9 +124,11 @@ def _judge(
     remedy = ""
     if own_error is not None:
         figures["own error, dB"] = own_error
-        message += f"; {own} as used, {num_steps} steps, {own_error:.0f} dB (right is under "
-        message += f"{ROUGH:.0f} dB)"
+        said, bound = beside(own_error, ROUGH, 0)
+        message += f"; {own} as used, {num_steps} steps, {said} dB (right is under {bound} dB)"
         if own_error > ROUGH and errors[best][most] < own_error - BETTER:
             verdict = "suspicious"
-            remedy = f"set solver={best}(), or take more than {num_steps} steps"
+            enough = max(most, 2 * num_steps)
+            more = f"more sampling steps (sample.steps={enough})"
+            remedy = f"take {more}" if best == own else f"set solver={best}(), or take {more}"
     return Finding("solver sweep", verdict, message, remedy, figures, (curve,))

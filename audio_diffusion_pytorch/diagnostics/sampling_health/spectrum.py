@@ -12,6 +12,7 @@ from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.diagnostics.observation import Sampling
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot, Sound
 from audio_diffusion_pytorch.diagnostics.trajectory import sample_quietly
+from audio_diffusion_pytorch.diagnostics.trajectory.words import beside
 from audio_diffusion_pytorch.metrics import SpectralEmbedding, frechet_distance, rms_db
 
 STEPS = (2, 4, 8, 16, 30, 60, 120, 200)
@@ -76,9 +77,10 @@ def check_sample_spectrum(
         "distance of real sounds, dB": usual,
         "ratio": ratio,
     }
+    said, bound = beside(made, FAR * max(usual, SMALL))
     message = (
-        f"the samples' spectrum is {made:.1f} dB from that of the data, as many real sounds are "
-        f"{usual:.1f} dB (right is under {FAR * max(usual, SMALL):.1f} dB)"
+        f"the samples' spectrum is {said} dB from that of the data, as many real sounds are "
+        f"{usual:.1f} dB (right is under {bound} dB)"
     )
     remedy = ""
     if verdict != "ok":

@@ -67,8 +67,8 @@ def check_memorisation(samples: Tensor, train: Tensor, held_back: Tensor | None 
         held_back: What it was not `(k, c, t)`; None: each training clip beside all others.
     """
     near = nearest(samples, train)
-    own = distances(train, train)
     if held_back is None or len(held_back) == 0:
+        own = distances(train, train)
         own.fill_diagonal_(float("inf"))
         unseen = own.min(1).values
         unseen = unseen[unseen.isfinite()]

@@ -52,10 +52,11 @@ def examine_trajectory(
     made = record_trajectory(model, sampling, num_items=num_items, num_steps=steps, seed=seed)
     times = reference_times(made)
     reference = real_reference(model, some_clips(clips, CLIPS), times, loss=loss, seed=seed)
+    scaled = getattr(model, "normalizer", None) is not None
     return [
         *attempt(check_told_levels, made),
         *attempt(check_clamped_state, made, reference.clean),
-        *attempt(check_trajectory, made, reference),
+        *attempt(check_trajectory, made, reference, scaled=scaled),
         *attempt(check_guesses, made, reference),
     ]
 

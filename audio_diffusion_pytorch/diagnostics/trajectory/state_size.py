@@ -9,7 +9,7 @@ from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 
 from .recording import NetCall, Trajectory
 from .reference import Reference, rms
-from .words import decibels, figure
+from .words import decibels, figure, loudness_remedy
 
 SOUND_OFF, SOUND_WRONG = 3.0, 10.0
 """dB: sounds this much too loud or quiet are forgiven; musicians hear 3 dB, 10 dB sounds twice as
@@ -22,7 +22,9 @@ NOISE_RULES = -6.0
 that of the sound forming in it."""
 
 
-def check_trajectory(trajectory: Trajectory, reference: Reference) -> Finding:
+def check_trajectory(
+    trajectory: Trajectory, reference: Reference, *, scaled: bool = False
+) -> Finding:
     """Find the first call at which the state has another size than training showed ("state").
 
     In training the state has the root mean square `sqrt(alpha^2 s^2 + sigma^2)`, with `s` that of
@@ -32,6 +34,7 @@ def check_trajectory(trajectory: Trajectory, reference: Reference) -> Finding:
     Args:
         trajectory: The calls of a sampler.
         reference: Real clips at some of the levels.
+        scaled: Whether a normaliser stands between the sounds and the diffusion.
     """
     calls, power = trajectory.calls, reference.power
     off = [decibels(rms(call.state), _expected(call, power)) for call in calls]
@@ -83,8 +86,8 @@ def check_trajectory(trajectory: Trajectory, reference: Reference) -> Finding:
         "clamping, normalising and scaling between steps, and let the start noise have the size of "
         "the first level; else the network guesses wrongly and must learn first"
         if noisy
-        else "the sounds leave the data's loudness as they form: train longer, lower the guidance "
-        "scale, and fit the normalizer on the training clips (model.fit_normalizer)"
+        else "the sounds leave the data's loudness as they form: "
+        + loudness_remedy(scaled, any(call.guided_by is not None for call in calls))
     )
     return Finding("sampler trajectory", verdict, message, remedy, figures, curves)
 
