@@ -260,6 +260,16 @@ def test_uneven_grids():
     assert check_sampling_grid(late, HalfCircle()).verdict == "suspicious"
 
 
+def test_quiet_data_are_named_and_not_the_grid():
+    times = LinearSchedule()(31, CPU)
+    found = check_sampling_grid(times, HalfCircle(), std=0.057)
+    assert found.verdict == "suspicious" and "a deviation of 0.057" in found.message
+    assert "multiply the clips by 17.5" in found.remedy and "LinearSchedule" not in found.remedy
+    assert check_sampling_grid(times, HalfCircle(), std=1.0).verdict == "ok"
+    late = torch.cat([torch.linspace(1, 0.5, 10), torch.zeros(1)])
+    assert "LinearSchedule" in check_sampling_grid(late, HalfCircle(), std=0.057).remedy
+
+
 @pytest.mark.parametrize("steps", [1, 2, 5, 10, 30, 200])
 def test_our_grids_are_fine_at_any_number_of_steps(steps):
     for schedule in (HalfCircle(), StraightPath(), VarianceExploding(), DiscreteBetas.linear()):

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.diagnostics.observation import evaluated
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
+from audio_diffusion_pytorch.diagnostics.trajectory.words import beside
 from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.protocols import NoiseSchedule
 
@@ -76,9 +77,10 @@ def check_level_coverage(
         "visited_lowest_db": float(asked.min()),
         "visited_highest_db": float(asked.max()),
     }
+    said, _ = beside(furthest, UNSEEN_DB)
     message = (
         f"training draws levels from {low:.1f} to {high:.1f} dB, sampling asks the network at "
-        f"{float(wanted.min()):.1f} to {float(wanted.max()):.1f} dB, at most {furthest:.1f} dB "
+        f"{float(wanted.min()):.1f} to {float(wanted.max()):.1f} dB, at most {said} dB "
         f"from the nearest draw, right is under {UNSEEN_DB:.0f} dB"
     )
     curves = (_histogram(held, wanted),)

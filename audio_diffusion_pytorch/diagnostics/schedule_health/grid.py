@@ -7,6 +7,7 @@ from torch import Tensor
 
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
+from audio_diffusion_pytorch.diagnostics.trajectory.words import beside
 from audio_diffusion_pytorch.protocols import NoiseSchedule
 
 from .levels import CLEAN_DB, PURE_NOISE_DB, in_words, snr_db
@@ -59,7 +60,18 @@ def check_sampling_grid(
     line = {"sound over noise": (places, levels.clamp(-60, 60).tolist())}
     curves = (CurvePlot("levels that sampling visits", line, False, "step", "dB"),)
     verdict, message, remedy = _judge(levels.tolist(), longest, even, before_last)
+    if verdict != "ok" and std < 1 and _right_at_full_scale(times, schedule):
+        message += f", as the data have a deviation of {std:.3g} where the schedule assumes 1"
+        remedy = (
+            f"multiply the clips by {1 / std:.3g} and the samples by {std:.3g} (the input scale), "
+            "diffuse in a space with a LatentNormalizer (model.transform=mdct), or take more steps"
+        )
     return Finding("sampling grid", verdict, message, remedy, figures, curves)
+
+
+def _right_at_full_scale(times: Tensor, schedule: NoiseSchedule) -> bool:
+    """Whether nothing is to be said of these times but that the data are quiet."""
+    return check_sampling_grid(times, schedule, std=1.0).verdict == "ok"
 
 
 def _cannot_be_walked(times: Tensor, asked: int) -> tuple[str, str] | None:
@@ -106,8 +118,9 @@ def _judge(
             "end the grid with time 0",
         )
     allowed = max(LONGEST_DB, EVEN_STEPS * even)
+    said, _ = beside(longest, allowed)
     message = (
-        f"{count} steps, the longest of {longest:.1f} dB, right is under {allowed:.0f} dB (even "
+        f"{count} steps, the longest of {said} dB, right is under {allowed:.0f} dB (even "
         f"steps would be {even:.1f} dB); the last one takes off noise where the sound is "
         f"{in_words(before_last)}"
     )
