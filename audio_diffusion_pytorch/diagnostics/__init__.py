@@ -6,6 +6,7 @@ from .conditioning_health import condition_against_target as condition_against_t
 from .conditioning_health import condition_at_sampling as condition_at_sampling
 from .conditioning_health import condition_influence as condition_influence
 from .conditioning_health import condition_leak as condition_leak
+from .conditioning_health import condition_spread as condition_spread
 from .conditioning_health import conditioner_gain as conditioner_gain
 from .conditioning_health import examine_conditioning as examine_conditioning
 from .conditioning_health import label_identity as label_identity
@@ -321,6 +322,7 @@ __all__ = [
     "condition_at_sampling",
     "condition_influence",
     "condition_leak",
+    "condition_spread",
     "conditioner_gain",
     "count_weights",
     "draw_training_times",

@@ -21,6 +21,7 @@ from audio_diffusion_pytorch.diagnostics import (
     condition_at_sampling,
     condition_influence,
     condition_leak,
+    condition_spread,
     conditioner_gain,
     examine_conditioning,
     label_identity,
@@ -363,6 +364,63 @@ def test_held_back_clips_of_trained_recordings_are_counted_by_name_and_by_sample
     assert shared_recordings(*silent).verdict == "ok"
 
 
+# ---- codes
+
+
+def coded(codes, lead="lead"):
+    """What the check says of a network that is told these codes."""
+
+    def loss(model, batch, generator, times=None):
+        told = {lead: codes}
+        return model(batch.audio, generator=generator, times=times, reduction="none", **told)
+
+    model = DiffusionModel(lambda **_: Led(), in_channels=1)
+    return condition_spread(model, clips(), loss=loss)
+
+
+def test_codes_at_their_bounds_and_codes_that_are_all_alike_are_named():
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(COUNT, 4, 8, generator=generator)
+    found = coded((codes / 2).tanh())
+    assert (found.check, found.verdict) == ("condition spread", "ok")
+    assert found.figures["share at +-1"] < 0.01
+
+    found = coded((codes[:1] * 1e5).tanh().expand_as(codes))
+    assert found.verdict == "wrong" and "tanh" in found.remedy
+    assert "codes (lead) are saturated: 100 % of them at +-1" in found.message
+    assert "differ between clips by 0 % of their size, right is a spread" in found.message
+
+    assert coded(codes.sign()).verdict == "suspicious"  # binary codes may be meant so
+    assert coded(torch.where(codes > 0, codes.sign(), 0.5 * codes)).verdict == "ok"  # a half
+
+    found = coded(codes[:1].expand_as(codes))
+    assert found.verdict == "suspicious" and found.figures["share at +-1"] < 0.1
+    assert "all clips the same" in found.remedy
+    with pytest.raises(ValueError, match="leave this check out"):
+        condition_spread(recall(0.5), clips())
+
+
+def test_a_saturated_encoder_is_named_before_what_follows_from_it(piano):
+    class Encoder(nn.Module):
+        out_channels, downsample_factor = 4, 64
+
+        def __init__(self, drive):
+            super().__init__()
+            torch.manual_seed(0)
+            self.layer, self.drive = nn.Conv1d(1, 4, 64, stride=64), drive
+
+        def forward(self, x):
+            return (self.drive * self.layer(x)).tanh()
+
+    for drive, verdict in ((1.0, "ok"), (1e6, "wrong")):
+        encoder = Encoder(drive)
+        with torch.no_grad():
+            encoder.layer.weight.mul_(0.1 if drive == 1.0 else 0.0)
+        model = DiffusionAE(1, encoder=encoder, inject_depth=1, net_t=UNetV0, **SHAPE)
+        found = examine_conditioning(model, short(piano, labels=False))
+        assert (found[0].check, found[0].verdict) == ("condition spread", verdict)
+
+
 # ---- all of them, on the library's models
 
 
@@ -380,7 +438,7 @@ def test_an_upsampler_and_a_vocoder_are_examined_by_their_signals(piano):
     )  # fmt: skip
     found = by_check(examine_conditioning(upsampler, short(piano, labels=False)))
     assert [*found] == [
-        "condition influence", "conditioner gain", "condition at sampling",
+        "condition spread", "condition influence", "conditioner gain", "condition at sampling",
         "condition against target",
     ]  # fmt: skip
     assert found["condition at sampling"].verdict == "ok"

@@ -12,6 +12,7 @@ from .recordings import shared_recordings as shared_recordings
 from .sampled import SamplingLike as SamplingLike
 from .sampled import condition_at_sampling as condition_at_sampling
 from .sampled import sampling_like as sampling_like
+from .spread import condition_spread as condition_spread
 
 __all__ = [
     "SamplingLike",
@@ -19,6 +20,7 @@ __all__ = [
     "condition_at_sampling",
     "condition_influence",
     "condition_leak",
+    "condition_spread",
     "conditioner_gain",
     "examine_conditioning",
     "label_identity",

@@ -19,6 +19,7 @@ from .null import null_finding, null_of
 from .probe import gain_of, probe_conditioner_gain
 from .recordings import label_identity, shared_recordings
 from .sampled import SamplingLike, sampled_finding, sampling_like
+from .spread import spread_of
 
 
 def examine_conditioning(
@@ -58,7 +59,7 @@ def examine_conditioning(
             break
     if told is None or not _is_told(told):
         return []
-    findings = attempt(influence_of, told)
+    findings = attempt(spread_of, told) + attempt(influence_of, told)  # the cause comes first
     if bool(told.differs.any()):
         findings += _of_network(model, asked, told, initial, sampling, loss, seed)
     if target_signals(told.observed[0]):
