@@ -15,7 +15,7 @@ LossKind = Literal["mse", "l1"]
 """Whether a loss is a mean square or a mean absolute error."""
 
 DECIBELS = (-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0)
-"""The fixed levels: how far unit-variance data stand over the noise, in dB."""
+"""The fixed levels: how far the data stand over the noise, in dB, by the power of both."""
 
 BY_HEART = 0.1
 """Share of the possible by which that of training clips may go beyond twice that of held-back ones:
@@ -58,8 +58,7 @@ class Levels:
     """Mean squared errors of the clean signal by noise level: comparable between any two models.
 
     Attributes:
-        decibels: Levels, in dB of unit-variance data over the noise; only those that the schedule
-            reaches.
+        decibels: Levels, in dB of the data over the noise; only those that the schedule reaches.
         model: The model's error at each.
         linear: That of the best linear denoiser, Wiener's, made from training clips.
         loudness: That of the best guess that knows only how loud training clips are.

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from math import log
+from math import log, log10
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +75,7 @@ class LevelMeter:
     ) -> None:
         self.linear, self.num_clips, self.loss = linear, num_clips, loss
         self.held_back, self.rounds, self.seed = held_back, rounds, seed
-        self.decibels, self.times = reached_levels(diffusion)
+        self.decibels, self.times = reached_levels(diffusion, linear.variance)
         self.training_times = training_times(diffusion, num_clips * rounds, seed)
         self.kind, self.exact = kind_of_loss(diffusion)
 
@@ -268,16 +268,25 @@ def batches(clips: Clip, size: int = _BATCH) -> Iterator[tuple[int, Clip]]:
         yield first, Clip(clips.audio[part], clips.labels[part], clips.name[part])
 
 
-def reached_levels(diffusion: GaussianDiffusion) -> tuple[tuple[float, ...], Tensor]:
+def reached_levels(
+    diffusion: GaussianDiffusion, variance: float = 1.0
+) -> tuple[tuple[float, ...], Tensor]:
     """Return those of the fixed levels that a schedule reaches, in dB, and their times `(n,)`.
+
+    Levels are those of the data: quiet ones are as far over the noise where there is less noise.
+
+    Args:
+        diffusion: The objective.
+        variance: Mean square of the data.
 
     Raises:
         ValueError: It reaches none, or its levels cannot be inverted.
     """
     decibels = torch.tensor(DECIBELS, dtype=torch.float64)
-    times = time_at_decibels(diffusion, decibels)
+    at_unit = decibels - 10 * log10(variance if variance > 0 else 1.0)
+    times = time_at_decibels(diffusion, at_unit)
     found = diffusion.schedule.log_snr(times) * (10 / log(10))
-    kept = (found - decibels).abs() < _REACHED
+    kept = (found - at_unit).abs() < _REACHED
     if not bool(kept.any()):
         raise ValueError(
             f"the schedule {_words(diffusion.schedule)} reaches none of the levels from "
