@@ -235,7 +235,7 @@ def test_silence_is_far_below_nothing():
 @pytest.mark.parametrize("level", [0.1, 0.003])
 def test_levels_are_those_of_the_data(level):
     """A filter explains as much of quiet data as of loud: what counts is the noise beside them."""
-    loud = clips(coloured(40))
+    loud = clips(coloured(40, length=64))
     quiet = loud._replace(audio=level * loud.audio)
     model = recites(VPrediction())
     shares = [measure_levels(model, given).linear_share for given in (loud, quiet)]
