@@ -74,6 +74,12 @@ class SoundFacts:
         return file if file and place.isdigit() else self.name
 
     @property
+    def place(self) -> int:
+        """Its first sample in that file, as far as it is known."""
+        place = self.name.rpartition("@")[2]
+        return int(place) if self.file != self.name and place.isdigit() else self.start
+
+    @property
     def seconds(self) -> float:
         """Length in s."""
         return self.num_frames / self.sample_rate

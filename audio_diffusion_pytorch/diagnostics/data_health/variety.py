@@ -9,6 +9,7 @@ from typing import TypeVar
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 
 from .same_sound import same_sounds
+from .scan import spread
 from .sounds import SoundFacts
 from .wording import counted, naming, out_of, percent
 
@@ -85,7 +86,10 @@ def check_distinct(
             known.
     """
     heard = [index for index, sound in enumerate(sounds) if sound.rms > 0]
-    found = len(_groups(heard, same_sounds(sounds) if same is None else same))
+    pairs = same_sounds(sounds) if same is None else same
+    kept = set(_apart(sounds, heard))
+    both = [(one, other) for one, other in pairs if one in kept and other in kept]
+    found = len(_groups([index for index in heard if index in kept], both))
     total = len(heard) if num_items is None else num_items
     # Where all that was looked at is one, the others most likely are, too.
     distinct = min(found, total)
@@ -101,15 +105,32 @@ def check_distinct(
     if distinct >= right:
         return Finding(DISTINCT, "ok", message, figures=figures)
     if distinct <= 1:
+        start = ", or set data.crop=random for all of a long one" if random is False else ""
         message += ": a model can only learn this one by heart"
         remedy = (
-            f"add recordings, at least {FEWEST_CLIPS} different clips; to test whether a model can "
-            "learn at all, set train.overfit=1"
+            f"add recordings, at least {FEWEST_CLIPS} different clips{start}; to test whether a "
+            "model can learn at all, set train.overfit=1"
         )
         return Finding(DISTINCT, "wrong", message, remedy, figures)
     crop = " and data.crop=random" if random is False else ""
     remedy = f"add recordings, or set data.length smaller{crop} for more clips"
     return Finding(DISTINCT, "suspicious", message, remedy, figures)
+
+
+def _apart(sounds: Sequence[SoundFacts], heard: Sequence[int]) -> list[int]:
+    """The sounds heard, of each file no more than fit end to end where its sounds were cut."""
+    files: dict[tuple[str, int], list[int]] = {}
+    for index in heard:
+        sound = sounds[index]
+        # What has no place in a file of its own is told from others by its sound alone.
+        files.setdefault((sound.file, -1 if sound.file != sound.name else index), []).append(index)
+    kept = []
+    for members in files.values():
+        start = min(sounds[index].place for index in members)
+        end = max(sounds[index].place + sounds[index].num_frames for index in members)
+        fitting = max(1, round((end - start) / sounds[members[0]].num_frames))
+        kept += spread(sorted(members, key=lambda index: sounds[index].place), fitting)
+    return kept
 
 
 def _of_one_file(sounds: Sequence[SoundFacts]) -> bool:
