@@ -27,7 +27,7 @@ BATCH = 8
 """Clips of the one-batch overfit, and of the step whose numbers are watched."""
 
 USUAL_RATE = 1e-3
-"""Learning rate of the checks that train where none is known."""
+"""Learning rate of the single steps of the checks where none is known."""
 
 
 def examine_learning(
@@ -36,6 +36,7 @@ def examine_learning(
     held_back: Clip | None = None,
     *,
     learning_rate: float | None = None,
+    initial: nn.Module | None = None,
     averaged: Weights | None = None,
     weights_before: Weights | None = None,
     averaged_before: Weights | None = None,
@@ -51,6 +52,7 @@ def examine_learning(
         held_back: Clips that it was not trained on.
         learning_rate: Of the run; None leaves out the check of it. Where it is wrong, the overfits
             are tried at the best rate found: they judge the network, not its rate.
+        initial: The model before training, from which learning rates are tried.
         averaged: The running mean of the weights.
         weights_before: The raw weights at an earlier step.
         averaged_before: The mean at that step.
@@ -73,14 +75,15 @@ def examine_learning(
     ]
     if learning_rate is not None:
         findings += attempt(
-            check_learning_rate, model, clips, rate, loss=loss, seconds=seconds, seed=seed
-        )
-        rate = _rate_that_works(findings[-1], rate)
+            check_learning_rate, model, clips, rate,
+            initial=initial, loss=loss, seconds=seconds, seed=seed,
+        )  # fmt: skip
+        learning_rate = _rate_that_works(findings[-1], rate)
     for items in (1, BATCH):
         if items == 1 or len(clips.audio) > 1:
             findings += attempt(
                 check_overfit, model, clips,
-                items=items, rate=rate, seconds=seconds, loss=loss, seed=seed,
+                items=items, rate=learning_rate, seconds=seconds, loss=loss, seed=seed,
             )  # fmt: skip
     if weights_before is not None:
         findings += attempt(check_weights_moved, weights_before, model)

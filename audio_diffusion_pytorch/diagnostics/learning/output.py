@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from audio_diffusion_pytorch.data.clip import Clip
 from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diagnostics.observation import (
+    Observation,
     gaussian_diffusion,
     observe,
     time_at_decibels,
@@ -34,6 +35,12 @@ is over a half, of a wanted answer whose rare peaks alone are cut it is less tha
 
 AT_THE_EDGE = 0.01
 """Share of a network's answers within 1 % of -1 or 1 that betrays a squashing function."""
+
+LOUDER = (100.0, 10_000.0)
+"""Factors of the input at which a squashed answer stays at its bounds."""
+
+AT_THE_BOUNDS, SAME_BOUNDS = 0.5, 0.01
+"""Share of the answers to such inputs that lies at the bounds; how near that is, by their span."""
 
 LEVELS = (-15.0, -5.0, 5.0, 15.0)
 """Signal over noise at which the answers are looked at, in dB."""
@@ -64,7 +71,7 @@ def check_output_range(
     said, wanted = seen.said.float(), seen.wanted.float()
     low, high = float(said.min()), float(said.max())
     wanted_low, wanted_high = float(wanted.min()), float(wanted.max())
-    reach = _reach(said, last.module)
+    reach = _reach(seen, last.module)
     beyond = float(((wanted < reach[0]) | (wanted > reach[1])).float().mean())
     name = "" if last.module is None else type(last.module).__name__
     ranges = (
@@ -89,8 +96,9 @@ def check_output_range(
     )
 
 
-def _reach(said: Tensor, last: nn.Module | None) -> tuple[float, float]:
-    """Return what the network can say: by its last module, else by what it said."""
+def _reach(seen: Observation, last: nn.Module | None) -> tuple[float, float]:
+    """Return what the network can say: by its last module, else by what it said and shouts."""
+    said = seen.said.float()
     if isinstance(last, nn.Hardtanh):
         return float(last.min_val), float(last.max_val)
     if last is not None:
@@ -98,10 +106,30 @@ def _reach(said: Tensor, last: nn.Module | None) -> tuple[float, float]:
     low, high = float(said.min()), float(said.max())
     if low == high:
         return -math.inf, math.inf  # it begins by saying nothing, which tells nothing
+    if (bounds := _bounds(seen)) is not None:
+        return bounds
     edge = float((said.abs() > 0.99).float().mean())
     if max(-low, high) <= 1.0 and edge > AT_THE_EDGE:
         return (0.0 if low >= 0 else -1.0), 1.0
     return (0.0 if low >= 0 else -math.inf), (0.0 if high <= 0 else math.inf)
+
+
+def _bounds(seen: Observation) -> tuple[float, float] | None:
+    """Return the bounds at which a network rests however loud its input is; None if at none."""
+    found: tuple[float, float] | None = None
+    for factor in LOUDER:
+        said = seen.ask(net_input=factor * seen.net_input).float()
+        low, high = float(said.min()), float(said.max())
+        near = SAME_BOUNDS * (high - low)
+        resting = ((said - low <= near) | (high - said <= near)).float().mean()
+        if not (math.isfinite(near) and near > 0 and float(resting) >= AT_THE_BOUNDS):
+            return None
+        if found is not None and max(abs(low - found[0]), abs(high - found[1])) > near:
+            return None
+        if float(seen.said.min()) < low - near or float(seen.said.max()) > high + near:
+            return None
+        found = low, high
+    return None if found is None else (round(found[0], 2), round(found[1], 2))
 
 
 class _LastModule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
+from .level_errors import level_errors
 from .trial import OptimizerMaker, Trial, adamw, choose_clips, train_copy
 from .words import number
 
@@ -39,6 +41,10 @@ FAR_BELOW = 30.0
 MOVES = 0.01
 """Relative fall of the loss that counts as moving."""
 
+LEARNT = 0.1
+"""Share of the error of knowing only the loudness under which weights tell nothing of the rate: a
+new optimizer first unsettles them."""
+
 GOOD_UPDATE = 1e-3
 """Length of a step over the length of the weights, at which networks learn well."""
 
@@ -51,6 +57,7 @@ def check_learning_rate(
     clips: Clip,
     rate: float,
     *,
+    initial: nn.Module | None = None,
     steps: int = 32,
     seconds: float = 15.0,
     factors: Sequence[float] = FACTORS,
@@ -61,9 +68,11 @@ def check_learning_rate(
     """Train copies for some steps on one batch with the same noise, at the asked rate and others.
 
     Args:
-        model: Left as it is; each copy starts from its weights.
+        model: Left as it is; each copy starts from its weights. Where these know the clips already
+            nothing is judged.
         clips: Batched clips; up to 8 are used.
         rate: The learning rate in question.
+        initial: The model before training, from which the copies start in its place, if known.
         steps: Of each copy; fewer, at least 8, where they would take too long.
         seconds: Budget for all.
         factors: The rates tried, over the asked one; 1 is the first.
@@ -73,11 +82,21 @@ def check_learning_rate(
     """
     rate = float(f"{rate:.9g}")
     batch = choose_clips(clips, BATCH)
+    if initial is None and (left := _left(model, batch, loss, seed)) < LEARNT:
+        return Finding(
+            "learning rate",
+            "ok",
+            f"not judged: the error on these clips is {100 * left:.1f} % of that of knowing only "
+            f"the loudness, and weights that have learnt less, at least {100 * LEARNT:.0f} %, or "
+            "the initial ones tell the rate",
+            figures={"learning rate": rate, "share of error left": left},
+        )
+    start = model if initial is None else initial
     trials: dict[float, Trial] = {}
     for factor in dict.fromkeys((1.0, *factors)):
         tried = float(f"{rate * factor:.9g}")
         trials[tried] = train_copy(
-            model, batch, tried, steps, loss=loss, optimizer=optimizer,
+            start, batch, tried, steps, loss=loss, optimizer=optimizer,
             fixed_noise=True, seconds=seconds / len(factors), seed=seed,
         )  # fmt: skip
         steps = max(8, len(trials[rate].losses)) if trials[rate].out_of_time else steps
@@ -102,6 +121,13 @@ def check_learning_rate(
         },
         curves=(CurvePlot("One batch at several learning rates", lines),) if lines else (),
     )
+
+
+def _left(model: nn.Module, clips: Clip, loss: LossFunction, seed: int) -> float:
+    """Return the share of error left on clips; nan for an objective nobody can look into."""
+    with suppress(ValueError):
+        return level_errors(model, clips, loss=loss, seed=seed).share
+    return math.nan
 
 
 def _line(trial: Trial) -> tuple[list[int], list[float]]:
