@@ -20,6 +20,7 @@ from recipe import (
 
 from audio_diffusion_pytorch import DiffusionAE, DiffusionAR, UNetV0
 from audio_diffusion_pytorch.nets import GainPlugin
+from audio_diffusion_pytorch.nn import InjectChannels
 from audio_diffusion_pytorch.training import DataConfig
 
 
@@ -59,7 +60,18 @@ def build_autoencoder(config: CodeConfig) -> DiffusionAE:
     model = config.model
     encoder = SpectrumEncoder(config.data.channels, model.latent_hop, model.latent_channels)
     net_t = GainPlugin(UNetV0)
-    return build_model(config, model_t=DiffusionAE, encoder=encoder, inject_depth=0, net_t=net_t)
+    built = build_model(config, model_t=DiffusionAE, encoder=encoder, inject_depth=0, net_t=net_t)
+    for part in built.modules():
+        if isinstance(part, InjectChannels):
+            _raise_context(part)
+    return built
+
+
+@torch.no_grad()
+def _raise_context(layer: InjectChannels) -> None:
+    """Let a few codes weigh as much at the start as the many channels of the signal beside them."""
+    codes = layer.conv.weight[:, layer.channels :]
+    codes *= (layer.channels / codes.shape[1]) ** 0.5
 
 
 @dataclass

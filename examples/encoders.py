@@ -46,6 +46,14 @@ class SpectrumEncoder(EncoderBase):
             nn.Conv1d(width, out_channels, 1, bias=False),
             nn.BatchNorm1d(out_channels, affine=False),
         )
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv1d):
+                nn.init.kaiming_normal_(layer.weight)
+        bins = self.layers[
+            0
+        ]  # until it has heard any: what a bin of music has, at -100 dB of floor
+        bins.running_mean.fill_(0.16)
+        bins.running_var.fill_(0.2**2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the latents, one more than whole frames of audio have: the last one is cropped."""

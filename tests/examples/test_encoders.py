@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from audio_diffusion_pytorch.data import Clip
+from audio_diffusion_pytorch.diagnostics import probe_conditioner_gain
 from audio_diffusion_pytorch.training import clip_batches, open_data
 
 STEPS = 20
@@ -30,6 +32,15 @@ def test_the_codes_start_where_the_tanh_is_steep(recipe):
     before_tanh = model.encode(audio).detach().clamp(-1 + 1e-6, 1 - 1e-6).atanh()
     assert before_tanh.std() == pytest.approx(0.5, abs=0.1)
     assert before_tanh.mean().abs() < 0.05
+
+
+def test_codes_differ_and_are_heard_before_any_step(recipe):
+    """Before it has running means, too; a few codes stood beside hundreds of channels unheard."""
+    _, model, audio = recipe
+    assert 0.1 < model.eval().encode(audio).std() < 0.7
+    labels = torch.empty(len(audio), 0, dtype=torch.long)
+    clips = Clip(audio, labels, [""] * len(audio))
+    assert probe_conditioner_gain(model, clips, initial=True).verdict == "ok"
 
 
 def test_the_encoder_is_not_saturated_by_its_first_steps(recipe):
