@@ -128,10 +128,22 @@ class Diagnosis:
         count = len(self.findings)
         made = f"{count} check{'s' if count != 1 else ''}"
         found = [finding.verdict for finding in self.faults]
-        if not found:
-            return f"{made}: nothing wrong found"
-        words = [f"{found.count(v)} {v}" for v in ("wrong", "suspicious") if v in found]
-        return f"{made}: {' and '.join(words)}, first of all {self.first().check}"
+        said = "nothing wrong found"
+        if found:
+            words = [f"{found.count(v)} {v}" for v in ("wrong", "suspicious") if v in found]
+            said = f"{' and '.join(words)}, first of all {self.first().check}"
+        return "; ".join([f"{made}: {said}", *self.left_out()])
+
+    def left_out(self) -> list[str]:
+        """Return which groups were left out, and which in part, in a few words each."""
+        noted = [part for part in self.examined if part.notes]
+        whole = [part.group for part in noted if not part.findings]
+        partly = [part.group for part in noted if part.findings]
+        count = f"{len(whole)} group{'s' if len(whole) != 1 else ''} left out"
+        return [
+            *([f"{count}: {', '.join(whole)}"] if whole else []),
+            *([f"left out in part: {', '.join(partly)}"] if partly else []),
+        ]
 
     def first(self) -> Finding:
         """Return the finding to mend first: of the worst the earliest that is no mere consequence.
@@ -174,6 +186,8 @@ class Diagnosis:
         """Return a report with a section for each group; `write_report` makes a page of it."""
         report = Report(title, self.about)
         report.verdict, report.badge = _BADGES[self.worst]
+        if self.worst == "ok" and self.left_out():
+            report.badge += " in what could be examined"
         report.paragraph(f"{self.sentence()}.")
         if self.faults:
             report.paragraph(

@@ -24,6 +24,7 @@ from .doctor_parts import (
     gain_part,
     learning_parts,
     losses_part,
+    overfit_part,
     recorded_part,
     sampling_part,
     schedule_part,
@@ -68,7 +69,7 @@ def examine_model(
         sampling_part(subject, seed),
     ]
     asked = [part for part in made if groups is None or part.group in groups]
-    return _examined(asked, subject.about, show_progress)
+    return _examined(asked, subject, show_progress)
 
 
 def examine_start(subject: Subject, *, seed: int = 0, asks_network: bool = True) -> Diagnosis:
@@ -81,14 +82,14 @@ def examine_start(subject: Subject, *, seed: int = 0, asks_network: bool = True)
     """
     few = subject.of(QUICK_CLIPS)
     if not asks_network:
-        return _examined([data_part(subject, seed, QUICK_LIMITS)], subject.about)
+        return _examined([data_part(subject, seed, QUICK_LIMITS)], subject)
     parts = [
         data_part(subject, seed, QUICK_LIMITS),
         space_part(few, seed),
         schedule_part(few, seed),
         gain_part(few, seed),
     ]
-    return _examined(parts, subject.about)
+    return _examined(parts, subject)
 
 
 def examine_end(
@@ -105,7 +106,7 @@ def examine_end(
         seed: Of everything random.
     """
     parts = [losses_part(subject, seed), recorded_part(subject, seed), sounds_part(subject, sounds)]
-    found = _examined(parts, subject.about)
+    found = _examined(parts, subject)
     return found if start is None else start.joined(found)
 
 
@@ -170,10 +171,13 @@ def examine_folder(
     return examine_parts(parts, about=str(path), show_progress=show_progress)
 
 
-def _examined(parts: list[Part | LeftOut], about: str, show_progress: bool = False) -> Diagnosis:
+def _examined(
+    parts: list[Part | LeftOut], subject: Subject, show_progress: bool = False
+) -> Diagnosis:
+    made = [part for part in parts if isinstance(part, Part)]
     return examine_parts(
-        [part for part in parts if isinstance(part, Part)],
+        [overfit_part(part) for part in made] if subject.overfit else made,
         [(part.group, part.why) for part in parts if isinstance(part, LeftOut)],
-        about=about,
+        about=subject.about,
         show_progress=show_progress,
     )

@@ -66,6 +66,7 @@ class Subject:
         levels: The model's table of noise levels, where it was measured already.
         against: That of the run to compare with.
         about: What it is, in a few words.
+        overfit: Whether the run was to know few clips by heart: that there are few is no fault.
     """
 
     model: nn.Module
@@ -87,6 +88,7 @@ class Subject:
     levels: Levels | None = None
     against: Levels | None = None
     about: str = ""
+    overfit: bool = False
 
     @property
     def judging(self) -> Clip:

@@ -66,6 +66,7 @@ class Examination:
         seed: Of everything random.
         solver: Makes the sampler's steps; None: the model's own.
         grid: The times to visit; None: the model's own.
+        overfit: Whether the data are few clips, to be known by heart.
         start: What was found before the training.
     """
 
@@ -82,6 +83,7 @@ class Examination:
     seed: int = 0
     solver: Solver | None = None
     grid: Grid | None = None
+    overfit: bool = False
     start: Diagnosis | None = None
 
     def __post_init__(self) -> None:
@@ -175,6 +177,7 @@ class Examination:
             num_steps=self.num_steps,
             learning_rate=self.learning_rate,
             about=self.about,
+            overfit=self.overfit,
         )
 
     def _why_not(self) -> str:

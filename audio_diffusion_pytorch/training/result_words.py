@@ -26,6 +26,7 @@ from .validation import Validation, silenced
 
 KNOWN_BY_HEART = 20.0
 """Passes over the data before a low training loss is taken for memory."""
+LOUDNESS_ROW = "  of knowing only the loudness"
 DIVERGED, DIVERGED_IN_WARM_UP = 1.2, 3.0
 """How often the loss of a zero answer is too much; random weights begin somewhat above it."""
 
@@ -92,10 +93,14 @@ def result_rows(
     if "validation/loss" in scalars:
         zero = scalars["zero_predictor/loss"][1][-1] if "zero_predictor/loss" in scalars else 1.0
         loss = scalars["validation/loss"][1][-1]
-        verdict: Verdict = "pass" if loss <= 0.9 * zero else "warn"
-        target = f"at most {0.9 * zero:.3g}"
+        known = _loudness_loss(result, zero)
+        trivial_one = zero if known is None else known
+        verdict: Verdict = "pass" if loss <= 0.9 * trivial_one else "warn"
+        target = f"at most {0.9 * trivial_one:.3g}"
         rows.append(MetricRow("validation loss", loss, target, verdict))
         rows.append(MetricRow("loss of a network that answers zero", zero))
+        if known is not None:
+            rows.append(MetricRow(LOUDNESS_ROW, known))
     if result.overfit is not None:
         known = result.overfit.verdict == "ok"
         answer = "yes" if known else "no"
@@ -106,6 +111,17 @@ def result_rows(
     rows.append(MetricRow.within("level of the sounds", level, wanted - 6, wanted + 6, "dBFS"))
     rows.append(MetricRow("level of the recordings", wanted, unit="dBFS"))
     return rows
+
+
+def _loudness_loss(result: TrainResult, zero: float) -> float | None:
+    """Return what knowing only the loudness of the data costs, where that is less than `zero`.
+
+    On raw samples, mostly far fainter than the noise, it is a small part of it.
+    """
+    marks = None if result.levels is None else result.levels.marks
+    if marks is None or not marks.exact or not 0 < marks.loudness < marks.zero:
+        return None
+    return zero * marks.loudness / marks.zero
 
 
 def plain_words(
@@ -140,10 +156,11 @@ def plain_words(
     loss = by_name.get("validation loss")
     if loss is not None:
         zero = by_name["loss of a network that answers zero"]
-        text += (
-            f"The loss on held-back files is {loss.shown}; knowing nothing would cost "
-            f"{zero.shown}. "
-        )
+        known = by_name.get(LOUDNESS_ROW)
+        would = f"knowing nothing would cost {zero.shown}"
+        if known is not None:
+            would = f"knowing only how loud the recordings are would cost {known.shown}"
+        text += f"The loss on held-back files is {loss.shown}; {would}. "
         if loss.verdict != "pass" and not diverged:
             text += _why_no_better(result, by_name, epochs)
     level, wanted = by_name["level of the sounds"], by_name["level of the recordings"]
@@ -183,7 +200,8 @@ def _why_no_better(result: TrainResult, by_name: dict[str, MetricRow], epochs: f
             "knows these by heart, and what it makes stays close to them; more recordings would "
             "change that. "
         )
-    zero = float(by_name["loss of a network that answers zero"].value)
+    row = by_name.get(LOUDNESS_ROW) or by_name["loss of a network that answers zero"]
+    zero = float(row.value)
     return (
         f"That is {'hardly' if loss < zero else 'not'} better: train longer (train.max_minutes). "
     )

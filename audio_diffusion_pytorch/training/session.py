@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from audio_diffusion_pytorch.data.folder import AudioFolder
 from audio_diffusion_pytorch.data.save import save_audio
 from audio_diffusion_pytorch.diagnostics import (
+    Diagnosis,
     Report,
     format_table,
     save_spectrogram,
@@ -165,6 +166,7 @@ class Session:
             seed=train.seed,
             solver=None if sampling is None else sampling.solver,
             grid=None if sampling is None else sampling.grid,
+            overfit=train.overfit > 0,
         )
 
     def describe(self, model: nn.Module, count: int) -> None:
@@ -256,7 +258,18 @@ class Session:
             report.sections.extend(found.sections("Doctor: ", sounds=False))
             report.paragraph(f"The doctor says: {said}.")
             self.write_report(report)
+            if train.diagnose == "full":
+                self.write_diagnosis(found)
         print("\n".join(words))
+
+    def write_diagnosis(self, found: Diagnosis) -> None:
+        """Write `diagnosis.html` and `diagnosis.json`, as `examples/diagnose.py` does."""
+        report = found.report(f"{self.run.experiment}: what the doctor says")
+        report.config, report.versions = config_to_dict(self.arguments.config), versions()
+        page = self.run.directory / "diagnosis.html"
+        write_report(page, report)
+        content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False)
+        write_aside(page.with_suffix(".json"), content + "\n")
 
     def write_report(self, report: Report) -> None:
         """Write `report.html` with all its sounds."""

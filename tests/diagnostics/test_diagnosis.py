@@ -127,7 +127,10 @@ class TestWhatIsSaid:
         assert [finding.check for finding in diagnosis.faults] == [
             "terminal SNR", "silence", "duplicates",
         ]  # fmt: skip
-        sentence = "4 checks: 2 wrong and 1 suspicious, first of all terminal SNR"
+        sentence = (
+            "4 checks: 2 wrong and 1 suspicious, first of all terminal SNR; "
+            "1 group left out: losses"
+        )
         assert diagnosis.sentence() == sentence and diagnosis.text().endswith(sentence)
 
     def test_causes_stand_before_their_consequences(self):
@@ -178,6 +181,18 @@ class TestWhatIsSaid:
         assert report.overall == "fail" and report.badge == "something is wrong"
         assert report.sections[3].note == "there is nothing held back"
         assert dict(report.figures)["wrong"] == "2"
+
+    def test_what_was_left_out_is_said_at_the_end(self):
+        found_ok = found("level")
+        parts = [part("data", found_ok), Part("losses", failing), Part("sampling", failing)]
+        diagnosis = examine_parts(parts, [("data", "no labels")])
+        assert diagnosis.sentence() == (
+            "1 check: nothing wrong found; 2 groups left out: losses, sampling; "
+            "left out in part: data"
+        )
+        report = diagnosis.report()
+        assert report.badge == "nothing wrong found in what could be examined"
+        assert f"{diagnosis.sentence()}." in report.paragraphs
 
     def test_nothing_found_is_said_too(self):
         fine = Diagnosis((Examined("data", (found("level"),)),))

@@ -169,6 +169,18 @@ class TestNothingIsHidden:
         assert diagnosis.finding("DC offset").verdict == diagnosis.worst == "wrong"
         assert diagnosis.first().check == "DC offset"
 
+    def test_few_clips_are_no_fault_where_they_are_meant_to_be_few(self, piano):
+        one = piano.train._replace(
+            audio=piano.train.audio[:1], labels=piano.train.labels[:1], name=piano.train.name[:1]
+        )
+        data = [piano.data[0, 0]]
+        subject = replace(subject_of(piano), train=one, data=data)
+        found = examine_model(subject, groups=["data"]).finding("distinct clips")
+        assert found.verdict == "wrong"
+        meant = examine_model(replace(subject, overfit=True), groups=["data"])
+        found = meant.finding("distinct clips")
+        assert found.verdict == "ok" and "(train.overfit)" in found.message
+
 
 class TestOtherModels:
     def test_raw_samples_have_no_space(self):
