@@ -41,8 +41,8 @@ class Squashed(nn.Sequential):
 
 
 def squashed(model: DiffusionModel, function: nn.Module) -> DiffusionModel:
-    """Put a function behind the network of a model."""
-    model.diffusion.net = Squashed(model.diffusion.net, function)
+    """Put a function behind the network of a model, wherever it is asked."""
+    model.net = model.diffusion.net = model.sampler.net = Squashed(model.net, function)
     return model
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from audio_diffusion_pytorch import DiffusionModel
 from audio_diffusion_pytorch.diffusion import (
+    DiffusionSampler,
     DiscreteBetas,
     EpsilonPrediction,
     GaussianDiffusion,
@@ -32,8 +33,8 @@ class Flipped(nn.Module):
 
 
 def flipped(model: DiffusionModel) -> DiffusionModel:
-    """Turn the answer of a model's network around."""
-    model.diffusion.net = Flipped(model.net)
+    """Turn the answer of a model's network around, wherever it is asked."""
+    model.net = model.diffusion.net = model.sampler.net = Flipped(model.net)
     return model
 
 
@@ -84,4 +85,5 @@ def eps_model(model: DiffusionModel, steps: int, knows: bool = True) -> Diffusio
     model.diffusion = GaussianDiffusion(
         net, schedule, EpsilonPrediction(), numbered(steps), loss_fn=F.l1_loss
     )
+    model.net, model.sampler = net, DiffusionSampler(model.diffusion)
     return model

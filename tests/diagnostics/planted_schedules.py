@@ -63,15 +63,16 @@ class Aligned(Schedule):
     def forward(self, num_steps: int, device: torch.device) -> Tensor:
         del num_steps
         kept = DiscreteBetas(self.betas).alphas_cumprod
-        levels = self.noise_schedule.log_snr(torch.arange(1, 51) / 50)
+        steps = len(self.noise_schedule.betas)
+        levels = self.noise_schedule.log_snr(torch.arange(1, steps + 1) / steps)
         wanted = torch.log(kept / (1 - kept)).float().flip(0)
         wanted = wanted[(wanted <= levels[0] + 1e-4) & (wanted >= levels[-1])]
         return torch.cat([self.noise_schedule.time_at(wanted), torch.zeros(1)]).to(device)
 
 
-def aligned_model(betas: list[float]) -> DiffusionModel:
-    """A model of DiffWave's schedule that is sampled by a list of betas."""
-    schedule = DiscreteBetas(TRAINED)
+def aligned_model(betas: list[float], schedule: DiscreteBetas | None = None) -> DiffusionModel:
+    """A model, by default of DiffWave's schedule, that is sampled by a list of betas."""
+    schedule = DiscreteBetas(TRAINED) if schedule is None else schedule
     return noise_model(schedule, sampler_grid=Aligned(betas, schedule))
 
 

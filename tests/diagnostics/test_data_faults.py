@@ -8,11 +8,13 @@ import pytest
 import torch
 from healthy_runs import PIANO, RATE
 from planted_data import changed, raw_model
+from planted_schedules import latents_of, noise_model
 from torch.utils.data import default_collate
 
 from audio_diffusion_pytorch.data import AudioFolder, Clip
 from audio_diffusion_pytorch.diagnostics import Finding, faults, findings_text
 from audio_diffusion_pytorch.diagnostics.data_health import ScanLimits, examine_data
+from audio_diffusion_pytorch.diffusion import DiscreteBetas
 
 
 def named(findings: list[Finding], check: str) -> Finding:
@@ -39,6 +41,16 @@ def test_quiet_data_are_harmless_behind_a_normaliser_but_not_for_the_ear(piano):
     assert named(refitted, "input scale").verdict == "ok"
     level = named(refitted, "level")
     assert level.verdict == "suspicious" and "the ear" in level.message
+
+
+def test_latents_are_not_judged_by_ear(piano):
+    """Clips that were encoded before have no level, peak or offset that anybody hears."""
+    clips = latents_of(piano.model, piano.train)
+    found = examine_data(clips, model=noise_model(DiscreteBetas.linear(1000, 1e-4, 0.02)),
+                         sample_rate=RATE)  # fmt: skip
+    assert not faults(found), findings_text(found)
+    assert {"finite samples", "distinct clips", "input scale"} <= {one.check for one in found}
+    assert "peak" in {one.check for one in examine_data(clips, sample_rate=RATE)}
 
 
 def all_ok(findings: list[Finding]) -> None:

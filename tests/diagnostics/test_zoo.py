@@ -16,7 +16,7 @@ from planted_latents import ConvCode, behind, soft_clips
 from planted_learning import Closure, Stuck, deafened, last_steps, squashed
 from planted_losses import eps_model, flipped
 from planted_sampling import clamping, swallowing
-from planted_schedules import FAST, Rising, aligned_model, latents_of, noise_model
+from planted_schedules import Rising, aligned_model, latents_of, noise_model
 from quotes import quoted_faults
 
 from audio_diffusion_pytorch.data import AudioFolder
@@ -163,12 +163,13 @@ def test_rising_grid(piano, caught):
 
 
 def test_levels_dropped(piano, caught):
-    """A discrete schedule subsampled wrongly: the first of 7 levels is cleaner than any trained."""
-    clips = latents_of(piano.model, piano.train)
-    sick = Subject(aligned_model([1e-5, *FAST]), clips, RATE, num_steps=7)
-    right = Subject(aligned_model(FAST), clips, RATE, num_steps=6)
+    """A discrete schedule subsampled wrongly: the first level is cleaner than any trained."""
+    clips, trained = latents_of(piano.model, piano.train), DiscreteBetas.linear(1000, 1e-4, 0.02)
+    betas = [1e-4, *torch.linspace(8e-3, 0.32, 49).tolist()]
+    right = Subject(aligned_model(betas, trained), clips, RATE, num_steps=50)
+    sick = replace(right, model=aligned_model([1e-5, *betas[1:]], trained))
     found = caught("schedule", "sampling grid", sick, right)
-    assert (found.figures["steps_asked"], found.figures["steps"]) == (7, 6)
+    assert (found.figures["steps_asked"], found.figures["steps"]) == (50, 49)
 
 
 def test_sigmoid_output(piano, caught):

@@ -74,7 +74,7 @@ def examine_schedule(
     trained = draw_training_times(diffusion, seed)
     times, refused = _grid_times(model, num_steps)
     walk = None if seen is None else _walk(model, seen, sampling, seed)
-    if times is not None and _lies_inside(times):
+    if times is not None and _can_be_walked(times):
         found += attempt(check_first_step, schedule, times, std, parameterization)
         found += attempt(check_level_coverage, trained, times[:-1], schedule, std)
     elif walk is not None:
@@ -170,8 +170,9 @@ def _grid_times(model: nn.Module, num_steps: int) -> tuple[Tensor | None, str]:
         return None, " ".join(str(error).split())
 
 
-def _lies_inside(times: Tensor) -> bool:
-    return len(times) > 1 and bool(((times >= 0) & (times <= 1)).all())
+def _can_be_walked(times: Tensor) -> bool:
+    inside = len(times) > 1 and bool(((times >= 0) & (times <= 1)).all())
+    return inside and bool((times.diff() < 0).all())
 
 
 def _refused(num_steps: int, why: str) -> Finding:
