@@ -36,7 +36,11 @@ from audio_diffusion_pytorch.training.config_files import read_config_file
 from audio_diffusion_pytorch.training.overfit import FirstClips
 
 HELD_BACK = 64  # so many clips, spread over all, judge well enough
-SAME_DATA = ("path", "sample_rate", "length", "channels")  # where runs can be compared
+# where runs can be compared: the same clips, in the same space
+SAME = {
+    "data": ("path", "sample_rate", "length", "channels", "normalize"),
+    "model": ("transform", "bins", "exponent", "whitening"),
+}
 
 KINDS: dict[str, dict[str, Any]] = {
     "unconditional": {},
@@ -111,15 +115,24 @@ def raw_model(run: Trained) -> DiffusionModel | None:
 
 
 def previous_best(run: Trained) -> Run | None:
-    """Return the earlier run on the same clips, by the same recipe, that explains most."""
+    """Return the earlier run on the same clips, by the same recipe, that explains most.
+
+    Runs that were to know few clips by heart (`train.overfit`) are of another kind.
+    """
     found: list[tuple[float, Run]] = []
+    if run.config.train.overfit:
+        return None
     for other in Run.all(run.run.directory.parent):
         if other.order >= run.run.order or recipe_of(other) != run.config.recipe:
             continue
         try:
-            data = read_config_file(other.config_path)[0]["data"]
-            same = all(data[key] == getattr(run.config.data, key) for key in SAME_DATA)
-            if same:
+            config = read_config_file(other.config_path)[0]
+            same = all(
+                config[part].get(key) == getattr(getattr(run.config, part), key, None)
+                for part, keys in SAME.items()
+                for key in keys
+            )
+            if same and not config["train"].get("overfit", 0):
                 found.append((read_levels(other.directory).share, other))
         except (KeyError, ValueError, OSError):
             continue  # of another release, damaged, or stopped before its first validation
@@ -171,4 +184,5 @@ def subject_of(run: Trained, against: Run | None = None) -> Subject:
         losses=[*scalars.get("train/loss", ((), ()))[1]],
         against=None if against is None else read_levels(against.directory),
         about=run.run.directory.name,
+        overfit=overfit > 0,
     )

@@ -6,7 +6,8 @@ python examples/diagnose.py --data my_sounds --sample-rate 44100
 
 Takes a run of any recipe, by default the newest; its recordings are opened as training did. The
 findings stand in `diagnosis.html` and `diagnosis.json` in the run folder, of recordings in the
-current one. Groups: data, space, schedule, losses, learning, conditioning, sampling.
+current one; those of some groups (--only) in `diagnosis_only.html`, beside them.
+Groups: data, space, schedule, losses, learning, conditioning, sampling.
 The exit status is 1 if something is wrong or an error is told, else 0: suspicious may be meant so.
 """
 
@@ -74,7 +75,7 @@ def main() -> int:
         diagnosis, report, place = of_folder(options)
     else:
         diagnosis, report, place = of_run(options)
-    page = options.out or place / "diagnosis.html"
+    page = options.out or place / ("diagnosis_only.html" if options.only else "diagnosis.html")
     report.versions = versions()
     write_report(page, report)
     content = json.dumps(diagnosis.to_dict(), indent=1, ensure_ascii=False)
@@ -86,14 +87,17 @@ def main() -> int:
 
 def of_folder(options: argparse.Namespace) -> tuple[Diagnosis, Report, Path]:
     """Examine recordings; returns the diagnosis, the report and where they should lie."""
-    diagnosis = examine_folder(
-        options.data,
-        sample_rate=options.sample_rate,
-        length=options.length,
-        channels=options.channels,
-        seed=options.seed,
-        show_progress=sys.stderr.isatty(),
-    )
+    try:
+        diagnosis = examine_folder(
+            options.data,
+            sample_rate=options.sample_rate,
+            length=options.length,
+            channels=options.channels,
+            seed=options.seed,
+            show_progress=sys.stderr.isatty(),
+        )
+    except FileNotFoundError as error:  # in the words of this command line
+        raise FileNotFoundError(str(error).replace("data.path", "--data")) from None
     return diagnosis, diagnosis.report("What the doctor says of these recordings"), Path()
 
 

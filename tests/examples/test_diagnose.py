@@ -34,11 +34,11 @@ REFUSED = {
     "no such run": (["--run", "nobody"], "no run 'nobody'"),
     "two questions": (["--run", "unconditional", "--data", "dc"], "not allowed with"),
     "no such group": (["--only", "noise"], "invalid choice: 'noise'"),
-    "no such folder": (["--data", "nowhere"], "nowhere"),
+    "no such folder": (["--data", "nowhere"], "nowhere does not exist; correct --data"),
     "no page": (["--data", "dc", "--out", "page.txt"], "--out must end in .html"),
     "nowhere to write": (["--data", "dc", "--out", "none/a.html"], "no folder none"),
     "a rate for a run": (["--run", "unconditional", "--sample-rate", "8000"], "leave them out"),
-    "no sound": (["--data", "empty"], "no sound file"),
+    "no sound": (["--data", "empty"], "or correct --data"),
     "no other run": (["--run", "unconditional", "--against", "nobody"], "no run 'nobody'"),
 }
 
@@ -59,13 +59,21 @@ def answers(run_many, tmp_path_factory, small):
         for recipe, more in TRAINED.items()
     ]
     again = ["--experiment", "again", *small, *train, "train.max_steps=1"]
-    cases.append(("train again", "train_unconditional.py", again))
+    heart = ["--experiment", "heart", *small, *train, "train.overfit=1"]
+    louder = ["--experiment", "louder", *small, *train, "data.normalize=peak"]
+    other = ["--experiment", "other", *small, *train, "model.exponent=0.6"]
+    cases += [
+        (f"train {words[1]}", "train_unconditional.py", words)
+        for words in (heart, louder, other, again)
+    ]
     cases += [
         (recipe, "diagnose.py", ["--run", recipe, *words, "--device", "cpu"])
         for recipe, words in ASKED.items()
     ]
     cases += [
         ("again", "diagnose.py", ["--run", "again", "--only", "losses"]),
+        *((name, "diagnose.py", ["--run", name, "--only", "data", "space", "losses"])
+          for name in ("heart", "louder", "other")),
         ("against", "diagnose.py",
          ["--run", "unconditional", "--against", "again", "--only", "losses",
           "--out", "beside.html"]),
@@ -84,8 +92,11 @@ def answers(run_many, tmp_path_factory, small):
 def read(work, recipe):
     """The dictionary and the page of a run."""
     (folder,) = work.glob(f"runs/*_{recipe}")
-    plain = json.loads((folder / "diagnosis.json").read_text("utf-8"))
-    return plain, (folder / "diagnosis.html").read_text("utf-8")
+    name = "diagnosis_only" if ASKED[recipe] else "diagnosis"
+    other = "diagnosis" if ASKED[recipe] else "diagnosis_only"
+    assert not (folder / f"{other}.html").exists()
+    plain = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    return plain, (folder / f"{name}.html").read_text("utf-8")
 
 
 class TestRuns:
@@ -137,9 +148,23 @@ class TestRuns:
         assert "previous best run" not in checks  # none was earlier
         assert "previous best run" in done["again"]["out"]
         assert "previous best run" in done["against"]["out"]
+        (page,) = work.glob("runs/*_again/diagnosis_only.html")
+        (unconditional,) = work.glob("runs/*_unconditional")  # not one of the three between them
+        assert f"The previous best run is {unconditional.name}." in page.read_text("utf-8")
         page = (work / "beside.html").read_text("utf-8")
         (again,) = work.glob("runs/*_again")
         assert f"The previous best run is {again.name}." in page
+
+    def test_runs_of_another_kind_are_not_compared(self, answers):
+        _, done = answers
+        for name in ("heart", "louder", "other"):
+            assert "checks: " in done[name]["out"], done[name]["err"]
+            assert "previous best run" not in done[name]["out"], name
+
+    def test_few_clips_are_no_fault_of_a_run_that_was_to_know_them(self, answers):
+        _, done = answers
+        assert "ok          distinct clips: 1 distinct clip among 1" in done["heart"]["out"]
+        assert "ok          latent scale: " in done["heart"]["out"]
 
     def test_the_newest_run_is_taken(self, answers):
         work, done = answers
