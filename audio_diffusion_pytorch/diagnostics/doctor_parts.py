@@ -126,7 +126,7 @@ def learning_parts(subject: Subject, seed: int) -> list[Part | LeftOut]:
     raw = subject.model if subject.raw is None else subject.raw
     examine = partial(
         examine_learning, raw, subject.train, subject.held_back,
-        learning_rate=subject.learning_rate,
+        learning_rate=subject.learning_rate, initial=subject.initial,
         averaged=None if subject.raw is None else subject.model,
         weights_before=subject.raw_before, averaged_before=subject.averaged_before,
         loss=subject.loss, seed=seed,

@@ -58,7 +58,8 @@ def check_overfitting(
         f"the error on held-back clips is up to {number(float(gap[most]))} times that on training "
         f"clips, at signal over noise of {decibels[most]:g} dB, up to {number(GAP)} times is right"
     )
-    verdict: Severity = "wrong" if harm else "suspicious" if wide else "ok"
+    # Never wrong: what is known by heart plays well, it only is not new.
+    verdict: Severity = "suspicious" if wide else "ok"
     remedy = ""
     if wide:
         message += f": the training clips are known by heart at {level_range(wide)}"
