@@ -90,7 +90,9 @@ def _load(run: Run) -> Healthy:
     batches = [
         default_collate([data[0, i] for i in range(len(data))]) for data in (train, held_back)
     ]
-    return Healthy(run.name, run.load(), *batches, RATE, LENGTH, train, run.build())
+    model, initial = run.load(), run.build().eval()
+    initial.normalizer.load_state_dict(model.normalizer.state_dict())  # measured, not learnt
+    return Healthy(run.name, model, *batches, RATE, LENGTH, train, initial)
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ def test_constant_time_embedding(piano, caught):
 
 def test_learning_rate_too_high(piano, caught, examined):
     """A learning rate 100 times too high."""
-    sick = replace(piano.subject, learning_rate=100 * LEARNING_RATE)
+    sick = replace(piano.subject, learning_rate=100 * LEARNING_RATE, initial=piano.initial)
     found = caught("learning", "learning rate", sick, piano.known)
     assert "too high" in found.message and "learning_rate=0.002" in found.remedy
     # The network is judged at a rate that works.
@@ -122,7 +122,7 @@ def test_learning_rate_too_high(piano, caught, examined):
 
 def test_learning_rate_too_low(piano, caught):
     """A learning rate 100 times too low."""
-    sick = replace(piano.subject, learning_rate=LEARNING_RATE / 100)
+    sick = replace(piano.subject, learning_rate=LEARNING_RATE / 100, initial=piano.initial)
     found = caught("learning", "learning rate", sick, piano.known)
     assert "too low" in found.message and "learning_rate=0.002" in found.remedy
 
