@@ -111,20 +111,27 @@ def test_constant_time_embedding(piano, caught):
     caught("learning", "noise level told", sick, piano.known)
 
 
-def test_learning_rate_too_high(piano, caught, examined):
+def test_learning_rate_too_high(piano, caught):
     """A learning rate 100 times too high."""
-    sick = replace(piano.subject, learning_rate=100 * LEARNING_RATE, initial=piano.initial)
+    sick = trained_at(piano, 100 * LEARNING_RATE)
     found = caught("learning", "learning rate", sick, piano.known)
     assert "too high" in found.message and "learning_rate=0.002" in found.remedy
-    # The network is judged at a rate that works.
-    assert examined(sick, "learning").finding("one-clip overfit").verdict == "ok"
+    # The network itself is judged at a rate that works.
+    assert [finding.check for finding in sick if finding.verdict != "ok"] == ["learning rate"]
 
 
 def test_learning_rate_too_low(piano, caught):
     """A learning rate 100 times too low."""
-    sick = replace(piano.subject, learning_rate=LEARNING_RATE / 100, initial=piano.initial)
+    sick = trained_at(piano, LEARNING_RATE / 100)
     found = caught("learning", "learning rate", sick, piano.known)
     assert "too low" in found.message and "learning_rate=0.002" in found.remedy
+
+
+def trained_at(piano, rate):
+    """Ask with much time: on a busy machine the doctor tries fewer steps at each rate."""
+    return examine_learning(
+        piano.model, piano.train, learning_rate=rate, initial=piano.initial, seconds=60
+    )
 
 
 def test_dc(piano, caught):
