@@ -98,11 +98,9 @@ def guided_sampling_of(run: Trained) -> SamplingLike | None:
 
 
 def untrained(run: Trained) -> DiffusionModel:
-    """Return the model of a run with the weights that it began with, in the same space."""
+    """Return the model of a run with the weights that it began with."""
     build = KINDS[run.config.recipe].get("build")
     model = build(run.config) if build else build_model(run.config, run.labels.num_classes)
-    if model.normalizer is not None and run.model.normalizer is not None:
-        model.normalizer.load_state_dict(run.model.normalizer.state_dict())
     return model.to(next(run.model.parameters()).device).eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -126,13 +127,29 @@ def learning_parts(subject: Subject, seed: int) -> list[Part | LeftOut]:
     raw = subject.model if subject.raw is None else subject.raw
     examine = partial(
         examine_learning, raw, subject.train, subject.held_back,
-        learning_rate=subject.learning_rate, initial=subject.initial,
+        learning_rate=subject.learning_rate, initial=_before_training(subject),
         averaged=None if subject.raw is None else subject.model,
         weights_before=subject.raw_before, averaged_before=subject.averaged_before,
         loss=subject.loss, seed=seed,
     )  # fmt: skip
     curve = Part("learning", partial(_curve, subject), name="the run's own curve")
     return [*notes, Part("learning", examine, 50.0), curve]
+
+
+def _before_training(subject: Subject) -> nn.Module | None:
+    """Return the model before training in the space of the trained one: as it took its first step.
+
+    A model that was only built again has not seen the data that its normaliser is fitted on.
+    """
+    if subject.initial is None:
+        return None
+    own, fitted = (getattr(m, "normalizer", None) for m in (subject.initial, subject.model))
+    if own is None or fitted is None:
+        return subject.initial
+    initial = copy.deepcopy(subject.initial)
+    copied = initial.get_submodule("normalizer")
+    copied.load_state_dict(fitted.state_dict())
+    return initial
 
 
 def recorded_part(subject: Subject, seed: int) -> Part:
