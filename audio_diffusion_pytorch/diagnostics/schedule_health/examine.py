@@ -22,7 +22,7 @@ from audio_diffusion_pytorch.diffusion.objectives import GaussianDiffusion
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 from audio_diffusion_pytorch.protocols import Grid
 
-from .bounds import check_clean_bound, check_start_noise
+from .bounds import check_start_noise
 from .consistency import check_parameterization, check_taught_target
 from .coverage import check_batch_levels, check_level_coverage, draw_training_times
 from .grid import check_sampling_grid
@@ -86,7 +86,7 @@ def examine_schedule(
     elif times is not None:
         asked = len(times) - 1 if _is_list(model) else num_steps
         found += attempt(check_sampling_grid, times, schedule, asked, std)
-    found += _bounds(diffusion, walk, limit, seen)
+    found += _bounds(diffusion, walk, limit)
     found += attempt(check_parameterization, parameterization, schedule, seed)
     if clips is not None:
         few = few_clips(model, clips, TAUGHT_CLIPS)
@@ -122,7 +122,6 @@ def _bounds(
     diffusion: GaussianDiffusion,
     walk: PerfectWalk | None,
     limit: float | None,
-    seen: Observation | None,
 ) -> list[Finding]:
     found = []
     if limit is not None:
@@ -130,8 +129,6 @@ def _bounds(
         found.append(check_start_noise(limit, float(diffusion.schedule.alpha_sigma(last)[1])))
     elif walk is not None:
         found.append(check_noise_kept(walk))
-    if seen is not None and getattr(diffusion, "dynamic_threshold", None) == 0:
-        found.append(check_clean_bound(1.0, seen.clean))
     return found
 
 
