@@ -23,7 +23,7 @@ def found(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def test_healthy_models_know_more_than_the_best_linear_denoiser(healthy, examined):
-    share = examined(healthy.known, "losses").finding("share of the possible").figures
+    share = examined(healthy.subject, "losses").finding("share of the possible").figures
     assert share["share of the possible explained"] > share["share of the best linear denoiser"]
     assert share["share of the best linear denoiser"] > 0 > share["share of guessing silence"]
 
