@@ -102,3 +102,14 @@ def findings_text(findings: Sequence[Finding]) -> str:
         if finding.remedy:
             lines.append(f"{'':<10}  -> {finding.remedy}")
     return "\n".join(lines)
+
+
+def graded(value: float, suspicious: float, wrong: float) -> Severity:
+    """Return the verdict of a number that is better the smaller it is.
+
+    >>> graded(0.2, suspicious=0.1, wrong=0.5)
+    'suspicious'
+    """
+    if value > wrong:
+        return "wrong"
+    return "suspicious" if value > suspicious else "ok"

@@ -25,6 +25,7 @@ from audio_diffusion_pytorch.models import (
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 from audio_diffusion_pytorch.protocols import Grid, Solver
 
+from .clips import take
 from .conditioning_health import SamplingLike, sampling_like
 from .conditioning_health.conditions import LEAST, leaves
 from .learning.weights import Weights
@@ -199,12 +200,6 @@ def sampled_by(model: nn.Module, solver: Solver | None, grid: Grid | None) -> It
         yield
     finally:
         set_sampler(model, *before)
-
-
-def take(clips: Clip, places: Sequence[int]) -> Clip:
-    """Return the clips at these places of a batch."""
-    chosen = list(places)
-    return Clip(clips.audio[chosen], clips.labels[chosen], [clips.name[i] for i in chosen])  # type: ignore[arg-type]
 
 
 def as_clips(audio: Tensor, labels: Tensor | None = None) -> Clip:

@@ -23,7 +23,7 @@ from audio_diffusion_pytorch.diagnostics import (
     measure_clips,
     measure_sound,
 )
-from audio_diffusion_pytorch.diagnostics.data_health.wording import graded
+from audio_diffusion_pytorch.diagnostics.finding import graded
 
 RATE = 8000
 

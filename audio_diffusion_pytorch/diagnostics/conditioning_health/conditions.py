@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.diagnostics.clips import take
 from audio_diffusion_pytorch.diagnostics.observation import (
     Observation,
     gaussian_diffusion,
@@ -160,12 +161,6 @@ def spread(clips: Clip, most: int = MOST, least: int = LEAST) -> Clip:
     if count < least:
         chosen = torch.arange(least) % count
     return take(clips, chosen)
-
-
-def take(clips: Clip, places: Tensor) -> Clip:
-    """Return the batched clips at some places."""
-    names = [clips.name[place] for place in places.tolist()] if len(clips.name) else clips.name
-    return Clip(clips.audio[places], clips.labels[places], names)  # type: ignore[arg-type]
 
 
 def percent(share: float) -> str:

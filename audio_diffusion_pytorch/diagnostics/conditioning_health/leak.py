@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.diagnostics.clips import take
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.diagnostics.observation import (
     Observation,
@@ -18,7 +19,7 @@ from audio_diffusion_pytorch.diagnostics.observation import (
 )
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
-from .conditions import LEAST, MOST, leaves, spread, take
+from .conditions import LEAST, MOST, leaves, spread
 
 NOISE = -40.0
 """Signal over noise, in dB, at which only the condition can tell anything of the sound."""

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.diagnostics.clips import take
 from audio_diffusion_pytorch.diagnostics.finding import Finding
 from audio_diffusion_pytorch.diagnostics.observation import (
     gaussian_diffusion,
@@ -25,7 +26,7 @@ from audio_diffusion_pytorch.models import (
 )
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss
 
-from .conditions import LEAST, Told, hear, leaves, percent, rms, spread, take
+from .conditions import LEAST, Told, hear, leaves, percent, rms, spread
 
 SamplingLike = Callable[[Clip, int, Generator], Tensor]
 """`(clips, num_steps, generator) -> (n, c, t)`: makes a sound under the condition of each clip."""

@@ -8,11 +8,11 @@ from typing import Literal
 
 import torch
 
-from audio_diffusion_pytorch.diagnostics.finding import Finding
+from audio_diffusion_pytorch.diagnostics.finding import Finding, graded
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 
 from .sounds import SoundFacts
-from .wording import graded, out_of, percent, quantile
+from .wording import out_of, percent, quantile
 
 LENGTHS, PADDING = "file lengths", "padding"
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from audio_diffusion_pytorch.data.normalize import CLIP_PEAK_DB, SILENCE_PEAK
-from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
+from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity, graded
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot
 
 from .sounds import SoundFacts, from_db, to_db
-from .wording import graded, naming, number, out_of, percent, quantile
+from .wording import naming, number, out_of, percent, quantile
 
 LEVEL, PEAK, DC, SILENCE, FINITE = "level", "peak", "DC offset", "silence", "finite samples"
 

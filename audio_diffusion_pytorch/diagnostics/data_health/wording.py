@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable
 
 import torch
 
-from audio_diffusion_pytorch.diagnostics.finding import Severity
-
 
 def out_of(part: int, whole: int, noun: str) -> str:
     """A count of a count.
@@ -61,14 +59,3 @@ def quantile(values: Iterable[float], share: float) -> float:
     """The value under which a share of the values lies; of none, NaN."""
     listed = torch.tensor(list(values), dtype=torch.float64)
     return float(listed.quantile(share)) if len(listed) else float("nan")
-
-
-def graded(value: float, suspicious: float, wrong: float) -> Severity:
-    """The verdict of a number that is better the smaller it is.
-
-    >>> graded(0.2, suspicious=0.1, wrong=0.5)
-    'suspicious'
-    """
-    if value > wrong:
-        return "wrong"
-    return "suspicious" if value > suspicious else "ok"

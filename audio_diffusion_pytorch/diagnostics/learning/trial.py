@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor, nn
 
 from audio_diffusion_pytorch.data.clip import Clip
+from audio_diffusion_pytorch.diagnostics.clips import take
 from audio_diffusion_pytorch.models.clip_loss import LossFunction, diffusion_loss, to_device
 
 OptimizerMaker = Callable[[nn.Module, float], torch.optim.Optimizer]
@@ -166,24 +167,17 @@ def choose_clips(clips: Clip, count: int) -> Clip:
     """Return up to `count` clips of a batch, spread evenly over it."""
     total = len(clips.audio)
     count = min(count, total)
-    return take_clips(clips, [place * total // count for place in range(count)])
+    return take(clips, [place * total // count for place in range(count)])
 
 
 def repeat_clips(clips: Clip, count: int) -> Clip:
     """Return a batch of about `count`, each clip as often as the others: they meet more noise."""
     total = len(clips.audio)
-    return take_clips(clips, list(range(total)) * max(1, count // total))
-
-
-def take_clips(clips: Clip, places: Sequence[int]) -> Clip:
-    """Return the clips at these places of a batch."""
-    chosen = torch.tensor(places)
-    names = [clips.name[place] for place in places]
-    return Clip(clips.audio[chosen], clips.labels[chosen], names)  # type: ignore[arg-type]
+    return take(clips, list(range(total)) * max(1, count // total))
 
 
 def sounding_clips(clips: Clip) -> Clip | None:
     """Return the clips of a batch that are not nearly silent beside the others; None if all are."""
     power = clips.audio.float().square().flatten(1).mean(1)
     loud = (power > QUIET * power.median()).nonzero().flatten().tolist()
-    return take_clips(clips, loud) if loud else None
+    return take(clips, loud) if loud else None

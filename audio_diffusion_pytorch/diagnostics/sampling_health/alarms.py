@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
+from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity, graded
 from audio_diffusion_pytorch.diagnostics.trajectory.words import beside, loudness_remedy
 from audio_diffusion_pytorch.metrics import dc_offset, peak_db, rms_db
 
@@ -93,9 +93,7 @@ def check_sample_silence(samples: Tensor, data: Tensor) -> Finding:
     floor = _silence(data)
     made, real = (float((rms_db(x) < floor).double().mean()) for x in (samples, data))
     excess = made - real
-    verdict: Severity = "ok"
-    if excess > SILENT:
-        verdict = "wrong" if excess > SILENT_WRONG else "suspicious"
+    verdict = graded(excess, SILENT, SILENT_WRONG)
     figures: dict[str, float | str] = {
         "silent samples, share": made,
         "silent data, share": real,
@@ -123,9 +121,7 @@ def check_sample_clipping(samples: Tensor, data: Tensor) -> Finding:
     """
     made, real = (float((x.abs() >= FULL_SCALE).double().mean()) for x in (samples, data))
     excess = made - real
-    verdict: Severity = "ok"
-    if excess > CLIPPED:
-        verdict = "wrong" if excess > CLIPPED_WRONG else "suspicious"
+    verdict = graded(excess, CLIPPED, CLIPPED_WRONG)
     peak = float(samples.abs().max())
     figures: dict[str, float | str] = {
         "values at full scale or beyond, share": made,
@@ -156,9 +152,7 @@ def check_sample_dc(samples: Tensor, data: Tensor) -> Finding:
     """
     made, real = _offset(samples), _offset(data)
     excess = made - real
-    verdict: Severity = "ok"
-    if excess > DC:
-        verdict = "wrong" if excess > DC_WRONG else "suspicious"
+    verdict = graded(excess, DC, DC_WRONG)
     figures: dict[str, float | str] = {
         "offset over rms of the samples": made,
         "offset over rms of the data": real,

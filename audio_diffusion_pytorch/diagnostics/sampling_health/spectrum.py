@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
+from audio_diffusion_pytorch.diagnostics.clips import evenly
+from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity, graded
 from audio_diffusion_pytorch.diagnostics.observation import Sampling
 from audio_diffusion_pytorch.diagnostics.report import CurvePlot, Sound
 from audio_diffusion_pytorch.diagnostics.trajectory import sample_quietly
@@ -63,15 +63,13 @@ def check_sample_spectrum(
         sample_rate: Hz.
         held_back: Real sounds `(k, c, t)` that are not among the data.
     """
-    usual = spectral_distance(_even(data[::2], len(samples)), data[1::2], sample_rate)
+    usual = spectral_distance(evenly(data[::2], len(samples)), data[1::2], sample_rate)
     if held_back is not None and len(held_back) >= 2:
-        unseen = spectral_distance(_even(held_back, len(samples)), data, sample_rate)
+        unseen = spectral_distance(evenly(held_back, len(samples)), data, sample_rate)
         usual = min(usual, unseen)
     made = spectral_distance(samples, data, sample_rate)
     ratio = made / max(usual, SMALL)
-    verdict: Severity = "ok"
-    if ratio > FAR:
-        verdict = "wrong" if ratio > FAR_WRONG else "suspicious"
+    verdict = graded(ratio, FAR, FAR_WRONG)
     figures: dict[str, float | str] = {
         "distance of the samples, dB": made,
         "distance of real sounds, dB": usual,
@@ -133,7 +131,7 @@ def check_step_sweep(
         if count in PLAYED:
             note = f"{made[count]:.1f} dB from the data"
             sounds.append(Sound(f"{count} steps", audio[0], sample_rate, note, "over steps"))
-    usual = spectral_distance(_even(data, num_items), data, sample_rate)
+    usual = spectral_distance(evenly(data, num_items), data, sample_rate)
     return _judge_sweep(made, levels, tuple(sounds), num_steps, stopped, usual)
 
 
@@ -195,9 +193,3 @@ def _not_finite(count: int) -> Finding:
     remedy = "see the check of the trajectory for the network call at which the state leaves"
     figures = {"steps": float(count)}
     return Finding("step sweep", "wrong", message, remedy, figures, symptom=True)
-
-
-def _even(audio: Tensor, count: int) -> Tensor:
-    if len(audio) <= count:
-        return audio
-    return audio[torch.linspace(0, len(audio) - 1, count).round().long()]

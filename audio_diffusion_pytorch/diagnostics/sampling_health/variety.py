@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from audio_diffusion_pytorch.diagnostics.clips import evenly
 from audio_diffusion_pytorch.diagnostics.finding import Finding, Severity
 from audio_diffusion_pytorch.metrics import log_spectral_distances
 
@@ -29,7 +30,7 @@ def check_sample_variety(samples: Tensor, data: Tensor) -> Finding:
         samples: Sounds of the model `(n, c, t)`, from different noise, at least 2.
         data: Real sounds `(m, c, t)`, at least 2; as many as samples are looked at.
     """
-    made, real = mean_distance(samples), mean_distance(_spread_over(data, max(8, len(samples))))
+    made, real = mean_distance(samples), mean_distance(evenly(data, max(8, len(samples))))
     figures: dict[str, float | str] = {
         "mean distance of samples, dB": made,
         "mean distance of data, dB": real,
@@ -137,9 +138,3 @@ def distances(audio: Tensor, others: Tensor) -> Tensor:
     ]
     mean: Tensor = torch.stack(found).mean(0)
     return mean
-
-
-def _spread_over(audio: Tensor, count: int) -> Tensor:
-    if len(audio) <= count:
-        return audio
-    return audio[torch.linspace(0, len(audio) - 1, count).round().long()]
